@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class OrgmapConfig(AppConfig):
+    name = "apps.orgmap"
+    verbose_name = "Organisation"

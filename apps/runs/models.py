@@ -1,0 +1,79 @@
+"""The ledger's tables: what was accepted, what is due, who holds it. Knows no step's meaning."""
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Coalesce
+
+
+class Run(models.Model):
+    """One accepted piece of work of a kind, for one logical slot."""
+
+    class State(models.TextChoices):
+        ACTIVE = "active"
+        DONE = "done"
+        PARTIAL = "partial"
+        FAILED = "failed"
+
+    kind = models.CharField(max_length=32)
+    slot = models.CharField(max_length=64, help_text="The logical occasion, such as 2025-09-05 or a request id.")
+    state = models.CharField(max_length=16, choices=State, default=State.ACTIVE)
+    parameters = models.JSONField(default=dict, help_text="Days, first and last day: never a secret.")
+    phase = models.CharField(max_length=32, blank=True, help_text="The phase that is open now.")
+    requested_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+    reason = models.TextField(blank=True, help_text="Why it is partial or failed.")
+    summary = models.JSONField(default=dict, help_text="Figures noted when it was finalised.")
+
+    class Meta:
+        db_table = "run"
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "slot"], name="run_once_per_slot"),
+            models.UniqueConstraint(fields=["kind"], condition=Q(state="active"), name="run_one_active_per_kind"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.slot}"
+
+
+class RunStep(models.Model):
+    """One unit of a run: a phase, for one project or for all of them."""
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        LEASED = "leased"
+        DONE = "done"
+        FAILED = "failed"
+        QUARANTINED = "quarantined"
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
+    phase = models.CharField(max_length=32)
+    project_id = models.BigIntegerField(null=True, blank=True, help_text="Null: the step is for all projects.")
+    state = models.CharField(max_length=16, choices=State, default=State.PENDING)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    fence = models.BigIntegerField(default=0, help_text="Grows with every claim; a write with an old one is refused.")
+    lease_until = models.DateTimeField(null=True, blank=True)
+    not_before = models.DateTimeField(null=True, blank=True)
+    cursor = models.JSONField(default=dict)
+    rows = models.BigIntegerField(default=0)
+    requests = models.BigIntegerField(default=0)
+    error_class = models.CharField(max_length=120, blank=True)
+    error_text = models.TextField(blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "run_step"
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                models.F("run"), models.F("phase"), Coalesce("project_id", 0), name="run_step_once"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["state", "not_before"], condition=Q(state__in=["pending", "leased"]), name="run_step_due"),
+            models.Index(fields=["project_id"], condition=Q(state="leased"), name="run_step_writers"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.phase} {self.project_id or 'all'}"

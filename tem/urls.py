@@ -1,0 +1,10 @@
+"""Every address that TEM answers."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include("tem.ops")),
+    path("", include("apps.exports.urls")),
+]
