@@ -1,0 +1,87 @@
+"""The Celery app: hints travel here, the ledger is the truth, so nothing in Redis is precious."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+from celery import Celery
+from celery.signals import beat_init
+from kombu import Queue
+
+from tem.schedule import BEAT
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tem.settings")
+
+from django.conf import settings  # noqa: E402  (needs the line above)
+
+QUEUES = ("collect", "compute", "export", "ops")
+SOFT_LIMIT_S, HARD_LIMIT_S, VISIBILITY_S = 480, 600, 1800  # each below the next, or tasks run twice
+
+# A half-open socket would leave a worker alive and silent for ever: probe it, and give up early.
+KEEPALIVE = {
+    getattr(socket, name): value
+    for name, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)
+}
+TRANSPORT: dict[str, Any] = {
+    "visibility_timeout": VISIBILITY_S,
+    "global_keyprefix": settings.TEM_REDIS_PREFIX,
+    "socket_timeout": 10,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "socket_keepalive_options": KEEPALIVE,
+    "health_check_interval": 10,
+    "retry_on_timeout": True,
+}
+
+app = Celery("tem", set_as_current=True)
+app.conf.update(
+    broker_url=settings.TEM_REDIS_URL,
+    broker_transport_options=TRANSPORT,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    task_default_queue="ops",
+    task_queues=[Queue(name) for name in QUEUES],
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    task_soft_time_limit=SOFT_LIMIT_S,
+    task_time_limit=HARD_LIMIT_S,
+    task_ignore_result=True,
+    task_serializer="json",
+    result_serializer="json",
+    accept_content=["json"],
+    worker_prefetch_multiplier=1,
+    worker_cancel_long_running_tasks_on_connection_loss=True,
+    worker_soft_shutdown_timeout=45,
+    worker_enable_soft_shutdown_on_idle=False,
+    worker_hijack_root_logger=False,
+    worker_send_task_events=True,
+    timezone="UTC",
+    enable_utc=True,
+    beat_scheduler="django_celery_beat.schedulers:DatabaseScheduler",
+    beat_max_loop_interval=5,
+)
+app.autodiscover_tasks()
+app.autodiscover_tasks(["tem"], related_name="pipeline")
+
+
+@beat_init.connect
+def seed_schedule(**_: Any) -> None:
+    """Write the table's entries that the database lacks; what an admin changed stays."""
+    from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+    for entry in BEAT:
+        every, _created = IntervalSchedule.objects.get_or_create(
+            every=entry.every_s, period=IntervalSchedule.SECONDS
+        )
+        PeriodicTask.objects.get_or_create(
+            name=entry.name,
+            defaults={
+                "task": entry.task,
+                "interval": every,
+                "queue": entry.queue,
+                "expire_seconds": entry.every_s,
+            },
+        )

@@ -1,0 +1,142 @@
+"""All settings of TEM, in one file. The environment is read here, through `tem.environment`."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import environ
+
+from tem import embedded
+from tem.environment import Environment, gitlab_base, home_from, kept_secret
+
+env = Environment(os.environ)
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- Where things lie -------------------------------------------------------------------------
+TEM_HOME = home_from(os.environ)
+TEM_EXPORT_DIR = env.path("TEM_EXPORT_DIR", TEM_HOME / "exports")
+TEM_ORG_FILE = env.path("TEM_ORG_FILE", BASE_DIR / "config" / "org.yaml")
+
+# --- GitLab: needed by commands that collect, which call `environment.require_gitlab` ------------
+GITLAB_URL = gitlab_base(
+    env.address("GITLAB_API_URL", schemes=("https", "http"), example="https://gitlab.example.com")
+)
+GITLAB_TOKEN = env.text("GITLAB_API_TOKEN")
+
+# --- How much, how far back -------------------------------------------------------------------
+TEM_MAX_PARALLELISM = env.whole_number("TEM_MAX_PARALLELISM", min(8, os.cpu_count() or 1), low=1, high=64)
+TEM_BACKFILL_DAYS = env.whole_number("TEM_BACKFILL_DAYS", 180, low=1, high=730)
+
+# --- Time: stored in UTC; days are days of this zone, and only `tem.clock` knows it --------------
+TIME_ZONE = "UTC"
+USE_TZ = True
+TEM_TIMEZONE = env.zone("TIMEZONE", "Europe/Amsterdam")
+
+# --- Secrets: given, or made once and kept in TEM_HOME -----------------------------------------
+SECRET_KEY = env.text("TEM_SECRET_KEY") or kept_secret(TEM_HOME, "secret_key")
+TEM_EMAIL_HASH_KEY = env.text("TEM_EMAIL_HASH_KEY") or kept_secret(TEM_HOME, "email_hash_key")
+
+# --- Database and broker: given, or the embedded ones of TEM_HOME ------------------------------
+_given_database = env.address(
+    "TEM_DB_CONNECTION",
+    schemes=("postgresql", "postgres"),
+    example="postgresql://user:password@host:5432/tem",
+)
+_given_redis = env.address(
+    "TEM_REDIS_URL", schemes=("redis", "rediss", "redis+socket", "unix"), example="redis://host:6379/0"
+)
+_embedded = embedded.addresses(TEM_HOME) or embedded.NOT_RUNNING
+DATABASES = {
+    "default": {
+        **environ.Env.db_url_config(_given_database or _embedded.db_url),
+        "ENGINE": "django.db.backends.postgresql",
+        "CONN_MAX_AGE": 0,  # a connection kept over a database restart fails every later task
+        "ATOMIC_REQUESTS": False,
+    }
+}
+DATABASES["default"]["OPTIONS"] = {**DATABASES["default"].get("OPTIONS", {}), "pool": False}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+TEM_REDIS_URL = _given_redis or _embedded.redis_url
+# Two installations on one Redis must not eat each other's messages.
+TEM_REDIS_PREFIX = "tem-{}:".format(
+    hashlib.sha256((_given_database or str(TEM_HOME)).encode()).hexdigest()[:8]
+)
+
+# --- The application ---------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "tem",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_celery_beat",
+    "apps.orgmap",
+    "apps.runs",
+    "apps.collector",
+    "apps.metrics",
+    "apps.exports",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "tem.headers.SecurityHeaders",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "tem.urls"
+WSGI_APPLICATION = "tem.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+]
+LOGIN_URL = "/admin/login/"
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+}
+UNFOLD = {"SITE_TITLE": "TEM", "SITE_HEADER": "Toman Engineering Metrics", "SITE_URL": "/"}
+
+# --- Static files: served by the web process itself, straight from the packages -----------------
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [path for path in [BASE_DIR / "static"] if path.is_dir()]
+WHITENOISE_USE_FINDERS = True
+
+# --- What browsers are told ----------------------------------------------------------------------
+ALLOWED_HOSTS = env.names("TEM_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
+
+# --- Logs: JSON lines on stderr from web and workers, warnings in plain words from commands -------
+LOG_FORMAT = env.text("TEM_LOG_FORMAT", "plain")
+LOGGING_CONFIG = "tem.logs.configure"
+LOGGING = {"format": LOG_FORMAT}
+
+env.finish()
