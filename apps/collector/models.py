@@ -3,13 +3,15 @@
 Raw rows are written by the guarded upsert only. Ids are GitLab's own; instants are UTC.
 """
 
+from typing import Any
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
 
-def of_project(**options) -> models.ForeignKey:
-    """The owning project. No database constraint: rows of a project may arrive before its own row is renewed."""
+def of_project(**options: Any) -> models.ForeignKey:
+    """The owning project. No database constraint: its rows may arrive before its own row is renewed."""
     return models.ForeignKey(
         "collector.Project", on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, **options
     )
@@ -159,8 +161,12 @@ class RawMergeRequestEvent(Collected):
 
     project = of_project()
     mr_id = models.BigIntegerField()
-    event_key = models.TextField(help_text="note:ID, approval:USER or state:ID: unique within the merge request.")
-    kind = models.TextField(help_text="note, approved, unapproved, closed, reopened, merged, draft, ready, commit")
+    event_key = models.TextField(
+        help_text="note:ID, approval:USER or state:ID: unique within the merge request."
+    )
+    kind = models.TextField(
+        help_text="note, approved, unapproved, closed, reopened, merged, draft, ready, commit"
+    )
     at = models.DateTimeField(null=True, help_text="Null: GitLab does not tell when.")
     actor_user_id = models.BigIntegerField(null=True)
 
@@ -209,7 +215,9 @@ class RawPipeline(Collected):
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     duration_sec = models.IntegerField(null=True)
-    detail_at = models.DateTimeField(null=True, help_text="The updated_at for which details and jobs were read.")
+    detail_at = models.DateTimeField(
+        null=True, help_text="The updated_at for which details and jobs were read."
+    )
     # Settled by the fact build, as METRICS.md section 5 defines it:
     environment = models.TextField(null=True, blank=True)
 
@@ -245,7 +253,9 @@ class RawJob(Collected):
         db_table = "raw_job"
         indexes = [
             models.Index(fields=["project", "pipeline_id"], name="raw_job_pipeline"),
-            models.Index(fields=["project", "sha", "name"], condition=Q(retried_flag=True), name="raw_job_retried"),
+            models.Index(
+                fields=["project", "sha", "name"], condition=Q(retried_flag=True), name="raw_job_retried"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -279,7 +289,9 @@ class RawDeployment(Collected):
     job_id = models.BigIntegerField(null=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField(null=True)
-    finished_at = models.DateTimeField(null=True, help_text="When its job finished; null where no job made it.")
+    finished_at = models.DateTimeField(
+        null=True, help_text="When its job finished; null where no job made it."
+    )
 
     class Meta:
         db_table = "raw_deployment"
@@ -397,11 +409,15 @@ class IngestionState(models.Model):
     last_run_at = models.DateTimeField(null=True)
     history_from = models.DateTimeField(null=True, help_text="How far back this entity has been read.")
     cursor = models.JSONField(default=dict, help_text="Where an unfinished scan stands.")
-    unavailable = models.CharField(max_length=32, blank=True, help_text="Why GitLab refused it, from the closed list.")
+    unavailable = models.CharField(
+        max_length=32, blank=True, help_text="Why GitLab refused it, from the closed list."
+    )
 
     class Meta:
         db_table = "ingestion_state"
-        constraints = [models.UniqueConstraint(fields=["level", "level_id", "entity"], name="ingestion_state_key")]
+        constraints = [
+            models.UniqueConstraint(fields=["level", "level_id", "entity"], name="ingestion_state_key")
+        ]
 
     def __str__(self) -> str:
         return f"{self.level} {self.level_id}: {self.entity}"
@@ -413,8 +429,12 @@ class Server(models.Model):
     url = models.TextField(unique=True)
     version = models.TextField(blank=True)
     enterprise = models.BooleanField(null=True)
-    history_since = models.DateTimeField(null=True, help_text="Local midnight from which history is complete.")
-    fields = models.JSONField(default=dict, help_text="GraphQL type -> names of its fields; empty: REST only.")
+    history_since = models.DateTimeField(
+        null=True, help_text="Local midnight from which history is complete."
+    )
+    fields = models.JSONField(
+        default=dict, help_text="GraphQL type -> names of its fields; empty: REST only."
+    )
     probed_at = models.DateTimeField()
 
     class Meta:
@@ -464,7 +484,9 @@ class Quarantine(models.Model):
     class Meta:
         db_table = "quarantine"
         constraints = [
-            models.UniqueConstraint(fields=["project", "entity", "entity_id", "payload_hash"], name="quarantine_key")
+            models.UniqueConstraint(
+                fields=["project", "entity", "entity_id", "payload_hash"], name="quarantine_key"
+            )
         ]
 
     def __str__(self) -> str:

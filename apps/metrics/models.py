@@ -1,4 +1,4 @@
-"""What was made of the raw rows: placement, links, facts, values. Rebuilt from raw rows and rules, never patched."""
+"""What was made of the raw rows: placement, links, facts, values. Rebuilt from raw rows and rules."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -63,7 +63,7 @@ class Scope(models.Model):
 
 
 class MetricDaily(models.Model):
-    """One value: numerator / denominator is exact, `value` is that quotient at four places, halves away from zero."""
+    """One value: numerator / denominator is exact, `value` is it at four places, halves away from zero."""
 
     day = models.DateField()
     metric = models.CharField(max_length=64)
@@ -73,7 +73,9 @@ class MetricDaily(models.Model):
     denominator = models.BigIntegerField(null=True)
     value = models.DecimalField(max_digits=24, decimal_places=4, null=True)
     n = models.BigIntegerField()
-    reason = models.CharField(max_length=32, blank=True, help_text="Why there is no value, from the closed list.")
+    reason = models.CharField(
+        max_length=32, blank=True, help_text="Why there is no value, from the closed list."
+    )
 
     class Meta:
         db_table = "metric_daily"
@@ -97,7 +99,9 @@ class Finding(models.Model):
 
     class Meta:
         db_table = "finding"
-        constraints = [models.UniqueConstraint(fields=["project", "kind", "entity", "entity_id"], name="finding_key")]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "kind", "entity", "entity_id"], name="finding_key")
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.entity} {self.entity_id}"

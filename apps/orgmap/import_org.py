@@ -24,14 +24,16 @@ def seed_if_empty(path: str, *, now: dt.datetime) -> bool:
 
 @transaction.atomic
 def import_org(found: OrgFile, *, now: dt.datetime, by: str, reason: str) -> list[RuleChange]:
-    """Make the database say what the file says. Returns the changes that were recorded, none if it said so already."""
+    """Make the database say what the file says. Returns the recorded changes, none if it said so already."""
     before = tree()
     _replace_tree(found, now=now)
     changes = _rule_changes(found)
     if (after := tree()) != before:
         changes.append(("default", "", PLACEMENT, after))
     recorded = [
-        RuleChange(level=level, target=target, rule=rule, value=value, changed_at=now, changed_by=by, reason=reason)
+        RuleChange(
+            level=level, target=target, rule=rule, value=value, changed_at=now, changed_by=by, reason=reason
+        )
         for level, target, rule, value in changes
     ]
     return RuleChange.objects.bulk_create(recorded)
@@ -39,7 +41,9 @@ def import_org(found: OrgFile, *, now: dt.datetime, by: str, reason: str) -> lis
 
 def _replace_tree(found: OrgFile, *, now: dt.datetime) -> None:
     Claim.objects.all().delete()
-    Team.objects.exclude(name__in=[team.name for line in found.business_lines for team in line.teams]).delete()
+    Team.objects.exclude(
+        name__in=[team.name for line in found.business_lines for team in line.teams]
+    ).delete()
     for part in found.business_lines:
         line, _ = BusinessLine.objects.update_or_create(name=part.name, defaults={"owner": part.owner})
         _claim(Claim.Kind.GROUP, part.groups, business_line=line)
@@ -80,7 +84,12 @@ def tree() -> dict[str, Any]:
     return {
         "org": organisation.name,
         "business_lines": [
-            {"name": line.name, "owner": line.owner, "groups": _paths(line, "group"), "teams": [_team(t) for t in line.teams.all()]}
+            {
+                "name": line.name,
+                "owner": line.owner,
+                "groups": _paths(line, "group"),
+                "teams": [_team(t) for t in line.teams.all()],
+            }
             for line in lines
         ],
         "root_groups": organisation.root_groups,
@@ -89,7 +98,12 @@ def tree() -> dict[str, Any]:
 
 
 def _team(team: Team) -> dict[str, Any]:
-    return {"name": team.name, "owner": team.owner, "groups": _paths(team, "group"), "projects": _paths(team, "project")}
+    return {
+        "name": team.name,
+        "owner": team.owner,
+        "groups": _paths(team, "group"),
+        "projects": _paths(team, "project"),
+    }
 
 
 def _paths(owner: BusinessLine | Team, kind: str) -> list[str]:
@@ -101,5 +115,7 @@ def whole() -> dict[str, Any]:
     _, standing = in_force()
     rules: dict[str, Any] = {"default": nest(standing.get(("default", ""), {}))}
     for section, level in LEVELS.items():
-        rules[section] = {target: nest(found) for (at, target), found in sorted(standing.items()) if at == level}
+        rules[section] = {
+            target: nest(found) for (at, target), found in sorted(standing.items()) if at == level
+        }
     return tree() | {"rules": rules}

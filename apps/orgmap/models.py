@@ -82,7 +82,9 @@ class RuleChange(models.Model):
 
     version = models.BigAutoField(primary_key=True)
     level = models.CharField(max_length=16, choices=Level)
-    target = models.CharField(max_length=1024, blank=True, help_text="Line, team or full path; empty for the default.")
+    target = models.CharField(
+        max_length=1024, blank=True, help_text="Line, team or full path; empty for the default."
+    )
     rule = models.CharField(max_length=64, help_text="A field of Rules.")
     value = models.JSONField(null=True, help_text="Null takes the override away.")
     changed_at = models.DateTimeField()

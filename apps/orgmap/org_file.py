@@ -54,7 +54,9 @@ class OrgFile(_Part):
         """Per (level, target) the rules that the file sets, as JSON values."""
         named = {("default", ""): self.rules.default}
         for section, level in LEVELS.items():
-            named |= {(level, target): blocks or {} for target, blocks in getattr(self.rules, section).items()}
+            named |= {
+                (level, target): blocks or {} for target, blocks in getattr(self.rules, section).items()
+            }
         return {target: plain(flatten(blocks)) for target, blocks in named.items() if blocks}
 
     def claims(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -77,7 +79,10 @@ def read(path: str | Path) -> OrgFile:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
         content = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as wrong:
-        raise OrgFileInvalid(str(path), [f"it cannot be read ({wrong.__class__.__name__}); set TEM_ORG_FILE to a file that can"]) from None
+        raise OrgFileInvalid(
+            str(path),
+            [f"it cannot be read ({wrong.__class__.__name__}); set TEM_ORG_FILE to a file that can"],
+        ) from None
     except yaml.YAMLError as wrong:
         raise OrgFileInvalid(str(path), [f"it is no YAML: {' '.join(str(wrong).split())}"]) from None
     try:
@@ -91,7 +96,11 @@ def read(path: str | Path) -> OrgFile:
 
 def _problems(found: OrgFile, tree: yaml.Node | None) -> Iterator[str]:
     yield from _doubled(tree, found.claims(), "is claimed twice; a path has one owner")
-    teams = [(("business_lines", at, "teams", nth, "name"), team.name) for at, line in enumerate(found.business_lines) for nth, team in enumerate(line.teams)]
+    teams = [
+        (("business_lines", at, "teams", nth, "name"), team.name)
+        for at, line in enumerate(found.business_lines)
+        for nth, team in enumerate(line.teams)
+    ]
     yield from _doubled(tree, teams, "is the name of two teams; names of teams are unique in the org")
     lines = [(("business_lines", at, "name"), line.name) for at, line in enumerate(found.business_lines)]
     yield from _doubled(tree, lines, "is the name of two business lines")
@@ -99,7 +108,9 @@ def _problems(found: OrgFile, tree: yaml.Node | None) -> Iterator[str]:
     for section, names in known.items():
         for target in getattr(found.rules, section):
             if target not in names:
-                yield _told(tree, ("rules", section, target), "rules for a name that the file does not define")
+                yield _told(
+                    tree, ("rules", section, target), "rules for a name that the file does not define"
+                )
     yield from _wrong_rules(found, tree)
 
 
@@ -114,7 +125,9 @@ def _doubled(tree: yaml.Node | None, named: Any, complaint: str) -> Iterator[str
 def _wrong_rules(found: OrgFile, tree: yaml.Node | None) -> Iterator[str]:
     named: list[tuple[tuple[str, ...], Blocks | None]] = [(("rules", "default"), found.rules.default)]
     for section in LEVELS:
-        named += [(("rules", section, target), blocks) for target, blocks in getattr(found.rules, section).items()]
+        named += [
+            (("rules", section, target), blocks) for target, blocks in getattr(found.rules, section).items()
+        ]
     for where, blocks in named:
         try:
             plain(flatten(blocks or {}))

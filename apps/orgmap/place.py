@@ -12,7 +12,7 @@ from apps.orgmap.rules import Rules, narrowed
 
 UNPLACED = "Unplaced"
 PLACEMENT = "placement"
-"""The rule name under which changes of the tree itself are recorded: they move the version, but are no rule."""
+"""The name under which changes of the tree itself are recorded: they move the version, but are no rule."""
 
 
 class Place(NamedTuple):
@@ -36,9 +36,12 @@ class OrgMap:
 
     @classmethod
     def load(cls) -> OrgMap:
-        """The org map as the database has it now. Raises Organisation.DoesNotExist before the first import."""
+        """The org map as the database has it. Raises Organisation.DoesNotExist before the first import."""
         organisation = Organisation.objects.get()
-        claims = [(c.kind, c.path, _place_of(c)) for c in Claim.objects.select_related("business_line", "team__business_line")]
+        claims = [
+            (c.kind, c.path, _place_of(c))
+            for c in Claim.objects.select_related("business_line", "team__business_line")
+        ]
         version, overrides = in_force()
         return cls(
             name=organisation.name,
@@ -66,7 +69,12 @@ class OrgMap:
     def rules(self, path: str) -> Rules:
         """The rules in force for a project: default, then line, team, repo."""
         place = self.place(path)
-        targets = (("default", ""), ("business_line", place.business_line), ("team", place.team), ("repo", path))
+        targets = (
+            ("default", ""),
+            ("business_line", place.business_line),
+            ("team", place.team),
+            ("repo", path),
+        )
         return narrowed(self.overrides.get(target, {}) for target in targets)
 
 

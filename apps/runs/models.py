@@ -15,7 +15,9 @@ class Run(models.Model):
         FAILED = "failed"
 
     kind = models.CharField(max_length=32)
-    slot = models.CharField(max_length=64, help_text="The logical occasion, such as 2025-09-05 or a request id.")
+    slot = models.CharField(
+        max_length=64, help_text="The logical occasion, such as 2025-09-05 or a request id."
+    )
     state = models.CharField(max_length=16, choices=State, default=State.ACTIVE)
     parameters = models.JSONField(default=dict, help_text="Days, first and last day: never a secret.")
     phase = models.CharField(max_length=32, blank=True, help_text="The phase that is open now.")
@@ -29,7 +31,9 @@ class Run(models.Model):
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(fields=["kind", "slot"], name="run_once_per_slot"),
-            models.UniqueConstraint(fields=["kind"], condition=Q(state="active"), name="run_one_active_per_kind"),
+            models.UniqueConstraint(
+                fields=["kind"], condition=Q(state="active"), name="run_one_active_per_kind"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -48,10 +52,14 @@ class RunStep(models.Model):
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
     phase = models.CharField(max_length=32)
-    project_id = models.BigIntegerField(null=True, blank=True, help_text="Null: the step is for all projects.")
+    project_id = models.BigIntegerField(
+        null=True, blank=True, help_text="Null: the step is for all projects."
+    )
     state = models.CharField(max_length=16, choices=State, default=State.PENDING)
     attempt = models.PositiveSmallIntegerField(default=0)
-    fence = models.BigIntegerField(default=0, help_text="Grows with every claim; a write with an old one is refused.")
+    fence = models.BigIntegerField(
+        default=0, help_text="Grows with every claim; a write with an old one is refused."
+    )
     lease_until = models.DateTimeField(null=True, blank=True)
     not_before = models.DateTimeField(null=True, blank=True)
     cursor = models.JSONField(default=dict)
@@ -71,7 +79,11 @@ class RunStep(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["state", "not_before"], condition=Q(state__in=["pending", "leased"]), name="run_step_due"),
+            models.Index(
+                fields=["state", "not_before"],
+                condition=Q(state__in=["pending", "leased"]),
+                name="run_step_due",
+            ),
             models.Index(fields=["project_id"], condition=Q(state="leased"), name="run_step_writers"),
         ]
 

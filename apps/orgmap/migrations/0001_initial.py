@@ -5,82 +5,160 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='BusinessLine',
+            name="BusinessLine",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200, unique=True)),
-                ('owner', models.CharField(blank=True, max_length=200)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=200, unique=True)),
+                ("owner", models.CharField(blank=True, max_length=200)),
             ],
             options={
-                'db_table': 'business_line',
-                'ordering': ['name'],
+                "db_table": "business_line",
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Organisation',
+            name="Organisation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200, unique=True)),
-                ('root_groups', models.JSONField(default=list, help_text='Full paths of the groups that are collected.')),
-                ('bots', models.JSONField(default=list, help_text='User names and author names that are no people.')),
-                ('imported_at', models.DateTimeField(blank=True, null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=200, unique=True)),
+                (
+                    "root_groups",
+                    models.JSONField(default=list, help_text="Full paths of the groups that are collected."),
+                ),
+                (
+                    "bots",
+                    models.JSONField(
+                        default=list, help_text="User names and author names that are no people."
+                    ),
+                ),
+                ("imported_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'db_table': 'organisation',
+                "db_table": "organisation",
             },
         ),
         migrations.CreateModel(
-            name='RuleChange',
+            name="RuleChange",
             fields=[
-                ('version', models.BigAutoField(primary_key=True, serialize=False)),
-                ('level', models.CharField(choices=[('default', 'Default'), ('business_line', 'Business Line'), ('team', 'Team'), ('repo', 'Repo')], max_length=16)),
-                ('target', models.CharField(blank=True, help_text='Line, team or full path; empty for the default.', max_length=1024)),
-                ('rule', models.CharField(help_text='A field of Rules.', max_length=64)),
-                ('value', models.JSONField(help_text='Null takes the override away.', null=True)),
-                ('changed_at', models.DateTimeField()),
-                ('changed_by', models.CharField(max_length=150)),
-                ('reason', models.TextField(blank=True)),
+                ("version", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "level",
+                    models.CharField(
+                        choices=[
+                            ("default", "Default"),
+                            ("business_line", "Business Line"),
+                            ("team", "Team"),
+                            ("repo", "Repo"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "target",
+                    models.CharField(
+                        blank=True,
+                        help_text="Line, team or full path; empty for the default.",
+                        max_length=1024,
+                    ),
+                ),
+                ("rule", models.CharField(help_text="A field of Rules.", max_length=64)),
+                ("value", models.JSONField(help_text="Null takes the override away.", null=True)),
+                ("changed_at", models.DateTimeField()),
+                ("changed_by", models.CharField(max_length=150)),
+                ("reason", models.TextField(blank=True)),
             ],
             options={
-                'db_table': 'rule_change',
-                'ordering': ['-version'],
-                'indexes': [models.Index(fields=['level', 'target', 'rule', '-version'], name='rule_in_force')],
+                "db_table": "rule_change",
+                "ordering": ["-version"],
+                "indexes": [
+                    models.Index(fields=["level", "target", "rule", "-version"], name="rule_in_force")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Team',
+            name="Team",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200, unique=True)),
-                ('owner', models.CharField(blank=True, max_length=200)),
-                ('business_line', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='teams', to='orgmap.businessline')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=200, unique=True)),
+                ("owner", models.CharField(blank=True, max_length=200)),
+                (
+                    "business_line",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="teams",
+                        to="orgmap.businessline",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'team',
-                'ordering': ['name'],
+                "db_table": "team",
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Claim',
+            name="Claim",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('group', 'Group'), ('project', 'Project')], max_length=16)),
-                ('path', models.CharField(help_text='Full path in GitLab.', max_length=1024, unique=True)),
-                ('business_line', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to='orgmap.businessline')),
-                ('team', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to='orgmap.team')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(choices=[("group", "Group"), ("project", "Project")], max_length=16),
+                ),
+                ("path", models.CharField(help_text="Full path in GitLab.", max_length=1024, unique=True)),
+                (
+                    "business_line",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="orgmap.businessline",
+                    ),
+                ),
+                (
+                    "team",
+                    models.ForeignKey(
+                        blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to="orgmap.team"
+                    ),
+                ),
             ],
             options={
-                'db_table': 'claim',
-                'ordering': ['path'],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('business_line__isnull', False), ('team__isnull', True)), models.Q(('business_line__isnull', True), ('team__isnull', False)), _connector='OR'), name='claim_has_one_owner')],
+                "db_table": "claim",
+                "ordering": ["path"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("business_line__isnull", False), ("team__isnull", True)),
+                            models.Q(("business_line__isnull", True), ("team__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="claim_has_one_owner",
+                    )
+                ],
             },
         ),
     ]

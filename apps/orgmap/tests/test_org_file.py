@@ -23,7 +23,11 @@ SMALL = {
             "name": "Exchange",
             "groups": ["toman/exchange"],
             "teams": [
-                {"name": "Trading", "groups": ["toman/exchange/trading"], "projects": ["toman/core/price-feed"]},
+                {
+                    "name": "Trading",
+                    "groups": ["toman/exchange/trading"],
+                    "projects": ["toman/core/price-feed"],
+                },
                 {"name": "Deep", "groups": ["toman/exchange/trading/deep"]},
             ],
         },
@@ -54,7 +58,12 @@ def test_the_example_file_is_in_order_and_sets_the_documented_defaults() -> None
     found = read(EXAMPLE)
     default = Rules.model_validate(found.overrides()["default", ""])
     assert default.model_copy(update={"sla": ()}) == Rules()
-    assert [line.name for line in found.business_lines] == ["Core/Platform", "Corporate Services", "Exchange", "C-Side"]
+    assert [line.name for line in found.business_lines] == [
+        "Core/Platform",
+        "Corporate Services",
+        "Exchange",
+        "C-Side",
+    ]
 
 
 @pytest.mark.django_db
@@ -110,7 +119,8 @@ def test_moving_a_team_is_a_new_version() -> None:
     lines = [dict(SMALL["business_lines"][0], teams=[]), SMALL["business_lines"][1]]
     imported(SMALL | {"business_lines": lines, "rules": {}})
     assert OrgMap.load().version > before
-    assert not Team.objects.exists() and not Claim.objects.filter(kind="project").exists()
+    assert not Team.objects.exists()
+    assert not Claim.objects.filter(kind="project").exists()
 
 
 @pytest.mark.django_db

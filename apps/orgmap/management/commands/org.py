@@ -33,7 +33,9 @@ class Command(BaseCommand):
         self.stdout.write(f"{file} is in order.")
 
     def _import(self, file: str, reason: str) -> None:
-        changes = import_org(read(file), now=clock.now(), by="command line", reason=reason or f"org import {file}")
+        changes = import_org(
+            read(file), now=clock.now(), by="command line", reason=reason or f"org import {file}"
+        )
         self.stdout.write(f"{len(changes)} changes recorded." if changes else "Nothing changed.")
 
     def _export(self, file: str, reason: str) -> None:
