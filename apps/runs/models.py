@@ -1,8 +1,10 @@
 """The ledger's tables: what was accepted, what is due, who holds it. Knows no step's meaning."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Coalesce
+
+OPEN = ["pending", "leased"]
 
 
 class Run(models.Model):
@@ -15,9 +17,7 @@ class Run(models.Model):
         FAILED = "failed"
 
     kind = models.CharField(max_length=32)
-    slot = models.CharField(
-        max_length=64, help_text="The logical occasion, such as 2025-09-05 or a request id."
-    )
+    slot = models.CharField(max_length=64, help_text="The logical occasion: 2025-09-05, or a request's id.")
     state = models.CharField(max_length=16, choices=State, default=State.ACTIVE)
     parameters = models.JSONField(default=dict, help_text="Days, first and last day: never a secret.")
     phase = models.CharField(max_length=32, blank=True, help_text="The phase that is open now.")
@@ -25,6 +25,8 @@ class Run(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     reason = models.TextField(blank=True, help_text="Why it is partial or failed.")
     summary = models.JSONField(default=dict, help_text="Figures noted when it was finalised.")
+
+    joined = False  # set on the copy that `open_run` answers: the run was under way already
 
     class Meta:
         db_table = "run"
@@ -52,16 +54,15 @@ class RunStep(models.Model):
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
     phase = models.CharField(max_length=32)
-    project_id = models.BigIntegerField(
-        null=True, blank=True, help_text="Null: the step is for all projects."
-    )
+    project_id = models.BigIntegerField(null=True, blank=True, help_text="Null: for all projects.")
+    label = models.TextField(blank=True, help_text="What people call the project.")
     state = models.CharField(max_length=16, choices=State, default=State.PENDING)
-    attempt = models.PositiveSmallIntegerField(default=0)
-    fence = models.BigIntegerField(
-        default=0, help_text="Grows with every claim; a write with an old one is refused."
-    )
+    attempt = models.PositiveSmallIntegerField(default=0, help_text="Claims without success.")
+    fence = models.BigIntegerField(default=0, help_text="Grows with each claim; an old one is refused.")
+    holder = models.CharField(max_length=200, blank=True, help_text="The process that claimed it last.")
     lease_until = models.DateTimeField(null=True, blank=True)
     not_before = models.DateTimeField(null=True, blank=True)
+    hinted_at = models.DateTimeField(null=True, blank=True, help_text="When a worker was last told of it.")
     cursor = models.JSONField(default=dict)
     rows = models.BigIntegerField(default=0)
     requests = models.BigIntegerField(default=0)
@@ -74,18 +75,15 @@ class RunStep(models.Model):
         db_table = "run_step"
         ordering = ["id"]
         constraints = [
+            models.UniqueConstraint(F("run"), F("phase"), Coalesce("project_id", 0), name="run_step_once"),
+            # One writer a project, and one step for all of them at a time, whatever runs are under way.
             models.UniqueConstraint(
-                models.F("run"), models.F("phase"), Coalesce("project_id", 0), name="run_step_once"
+                Coalesce("project_id", 0), condition=Q(state="leased"), name="run_step_one_writer"
             ),
         ]
         indexes = [
-            models.Index(
-                fields=["state", "not_before"],
-                condition=Q(state__in=["pending", "leased"]),
-                name="run_step_due",
-            ),
-            models.Index(fields=["project_id"], condition=Q(state="leased"), name="run_step_writers"),
+            models.Index(fields=["state", "not_before"], condition=Q(state__in=OPEN), name="run_step_due"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.phase} {self.project_id or 'all'}"
+        return f"{self.phase} {self.label or self.project_id or 'all'}"

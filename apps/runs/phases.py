@@ -1,0 +1,143 @@
+"""From one phase to the next: fan out, fan in, finalise. Knows phases by name and nothing of their work.
+
+Everything happens under the run's row lock and is decided from the rows alone, so it may be asked at
+any time, by anybody, any number of times: by the worker that finished a step, or by the reconciler.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import Count, F, Sum
+
+from apps.runs.models import Run, RunStep
+
+OPEN = (RunStep.State.PENDING, RunStep.State.LEASED)
+LEFT_OUT = (RunStep.State.FAILED, RunStep.State.QUARANTINED)
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A phase of a plan: one step for all, or one for each of `projects()`, asked when it opens.
+
+    `projects` answers {project id: what people call it}. With `follows`, a project's step appears
+    as soon as that phase, the one before, is done for it.
+    """
+
+    name: str
+    projects: Callable[[], Mapping[int, str]] | None = None
+    follows: str = ""
+
+
+Plan = tuple[Phase, ...]
+
+
+@transaction.atomic
+def advance(run_id: int, *, plan: Plan, now: dt.datetime) -> None:
+    """Close the open phase if its steps are settled, open the next, finalise after the last."""
+    run = Run.objects.select_for_update().get(pk=run_id)
+    if run.state != Run.State.ACTIVE:
+        return
+    names = [phase.name for phase in plan]
+    position = names.index(run.phase) if run.phase else _open(run, plan, 0)
+    while _is_closed(run, plan, position):
+        if reason := _obstacle(run, plan[position]):
+            end_run(run.pk, state=Run.State.FAILED, reason=reason, now=now)
+            return
+        if position + 1 == len(plan):
+            _finalise(run, now=now)
+            return
+        position = _open(run, plan, position + 1)
+    if run.phase != names[position]:
+        Run.objects.filter(pk=run.pk).update(phase=names[position])
+
+
+def _open(run: Run, plan: Plan, position: int) -> int:
+    phase = plan[position]
+    if phase.follows:
+        _add_followers(run, phase)
+    else:
+        _add(run, phase, phase.projects() if phase.projects else {None: ""})
+    return position
+
+
+def _is_closed(run: Run, plan: Plan, position: int) -> bool:
+    if position + 1 < len(plan) and plan[position + 1].follows:
+        _add_followers(run, plan[position + 1])
+    return not run.steps.filter(phase=plan[position].name, state__in=OPEN).exists()
+
+
+def _add_followers(run: Run, phase: Phase) -> None:
+    done = run.steps.filter(phase=phase.follows, state=RunStep.State.DONE)
+    there = set(run.steps.filter(phase=phase.name).values_list("project_id", flat=True))
+    _add(run, phase, {step.project_id: step.label for step in done if step.project_id not in there})
+
+
+def _add(run: Run, phase: Phase, projects: Mapping[int, str] | Mapping[int | None, str]) -> None:
+    steps = [
+        RunStep(run=run, phase=phase.name, project_id=project, label=label)
+        for project, label in projects.items()
+    ]
+    RunStep.objects.bulk_create(steps, ignore_conflicts=True)
+
+
+def _obstacle(run: Run, phase: Phase) -> str:
+    """Why the run cannot go on: its step for all projects was lost, or every project was."""
+    steps = run.steps.filter(phase=phase.name)
+    lost = steps.filter(state__in=LEFT_OUT).order_by("id").first()
+    if lost is None:
+        return ""
+    if lost.project_id is None:
+        return f"{phase.name}: {lost.error_text}"
+    if not steps.filter(state=RunStep.State.DONE).exists():
+        return f"{phase.name}: no project succeeded. {_told(lost)}"
+    return ""
+
+
+def _finalise(run: Run, *, now: dt.datetime) -> None:
+    lost = list(run.steps.filter(state__in=LEFT_OUT).order_by("label", "project_id"))
+    more = f"; and {len(lost) - 20} more" if len(lost) > 20 else ""
+    listed = "; ".join(_told(step) for step in lost[:20]) + more
+    count = "1 project was" if len(lost) == 1 else f"{len(lost)} projects were"
+    reason = f"{count} left out. {listed}" if lost else ""
+    end_run(run.pk, state=Run.State.PARTIAL if lost else Run.State.DONE, reason=reason, now=now)
+
+
+def _told(step: RunStep) -> str:
+    return f"{step.label or f'project {step.project_id}'}: {step.error_text}"
+
+
+@transaction.atomic
+def end_run(run_id: int, *, state: Run.State, reason: str, now: dt.datetime) -> bool:
+    """Finalise the run, once: answers whether this call did it. Steps still open end with it.
+
+    The fence of a step under way grows, so that its worker's next write is refused.
+    """
+    run = Run.objects.select_for_update().get(pk=run_id)
+    if run.state != Run.State.ACTIVE:
+        return False
+    run.steps.filter(state__in=OPEN).update(
+        state=RunStep.State.FAILED,
+        fence=F("fence") + 1,
+        error_class="RunEnded",
+        error_text="the run ended before this step did",
+        finished_at=now,
+    )
+    run.state, run.reason, run.finished_at, run.summary = state, reason, now, _summary(run)
+    run.save(update_fields=["state", "reason", "finished_at", "summary"])
+    return True
+
+
+def _summary(run: Run) -> dict[str, object]:
+    """Of the whole run: {"rows", "requests", "steps", "left_out": [{"project_id", "path", "reason"}]}."""
+    totals = run.steps.aggregate(
+        rows=Sum("rows", default=0), requests=Sum("requests", default=0), steps=Count("id")
+    )
+    lost = run.steps.filter(state__in=LEFT_OUT, project_id__isnull=False).order_by("label", "project_id")
+    left_out = [
+        {"project_id": step.project_id, "path": step.label, "reason": step.error_text} for step in lost
+    ]
+    return {**totals, "left_out": left_out}

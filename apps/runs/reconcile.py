@@ -1,0 +1,118 @@
+"""What keeps a run going whatever was lost: leases of the dead, hints that never came, phases left open.
+
+Called by beat, by a timer in every worker, and when a stack starts; a PostgreSQL advisory lock lets
+one of them in at a time. Redis may be emptied at any moment: that costs one period, never a step.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+from django.db import DatabaseError, connection, transaction
+from django.db.models import Q, QuerySet
+
+from apps.runs import holder
+from apps.runs.ledger import ATTEMPTS
+from apps.runs.models import Run, RunStep
+from apps.runs.phases import Plan, advance
+
+PERIOD = dt.timedelta(seconds=30)
+_LOCK = 0x7E4D  # any number, as long as nobody else of this database uses it
+
+STOPPED = "its worker stopped before the step was done, five times over"
+
+_DUE = """
+with due as (
+    select step.id, coalesce(step.hinted_at >= coalesce(step.not_before, step.hinted_at), false) as again
+      from run_step step join run on run.id = step.run_id
+     where run.state = 'active' and step.state = 'pending'
+       and (step.run_id = %(run)s or %(run)s::bigint is null)
+       and coalesce(step.not_before, %(now)s) <= %(now)s
+       and (step.hinted_at is null or step.hinted_at < step.not_before or step.hinted_at <= %(stale)s)
+       for update of step skip locked
+)
+update run_step step
+   set hinted_at = %(now)s
+  from due
+ where step.id = due.id
+returning step.id, step.run_id, step.phase, due.again
+"""
+
+
+class Due(NamedTuple):
+    """A step that a worker should be told of; `again` when one was, and the hint may still be under way."""
+
+    step_id: int
+    run_id: int
+    phase: str
+    again: bool
+
+
+def reconcile(*, plans: dict[str, Plan], now: dt.datetime) -> list[Due] | None:
+    """Free what the dead hold, move every active run on, answer the steps to tell workers of.
+
+    None when another process is doing it this very moment.
+    """
+    with transaction.atomic():
+        with connection.cursor() as sql:
+            sql.execute("select pg_try_advisory_xact_lock(%s)", [_LOCK])
+            if not sql.fetchone()[0]:
+                return None
+        release_leases(now=now)
+        _expire(now=now)
+        for run in Run.objects.filter(state=Run.State.ACTIVE).order_by("id"):
+            if run.kind in plans:
+                advance(run.pk, plan=plans[run.kind], now=now)
+        return due(now=now)
+
+
+def release_leases(*, now: dt.datetime) -> int:
+    """Take back at once what provably dead processes hold; answers how many steps.
+
+    Safe at any moment: a holder is named by machine boot, pid namespace, pid and start time, and only
+    one that this very process table must show, and does not, is dead (`holder.is_dead`).
+    """
+    leased = RunStep.objects.filter(state=RunStep.State.LEASED)
+    held = leased.order_by().values_list("holder", flat=True).distinct()
+    dead = [name for name in held if holder.is_dead(name)]
+    return _free(leased.filter(holder__in=dead), now=now) if dead else 0
+
+
+def _expire(*, now: dt.datetime) -> int:
+    return _free(RunStep.objects.filter(state=RunStep.State.LEASED, lease_until__lt=now), now=now)
+
+
+def _free(steps: QuerySet[RunStep], *, now: dt.datetime) -> int:
+    spent = Q(attempt__gte=ATTEMPTS)
+    lost = steps.filter(spent).update(
+        state=RunStep.State.QUARANTINED,
+        lease_until=None,
+        finished_at=now,
+        error_class="WorkerStopped",
+        error_text=STOPPED,
+    )
+    return lost + steps.filter(~spent).update(state=RunStep.State.PENDING, lease_until=None, hinted_at=None)
+
+
+def due(*, now: dt.datetime, run_id: int | None = None) -> list[Due]:
+    """Steps that may be claimed now and of which no worker was told lately; marks them as told."""
+    with connection.cursor() as sql:
+        sql.execute(_DUE, {"now": now, "run": run_id, "stale": now - PERIOD})
+        return [Due(*row) for row in sorted(sql.fetchall())]
+
+
+def keep_going(reconcile_now: Callable[[], object], *, every_s: float, over: threading.Event) -> None:
+    """Call `reconcile_now` every `every_s` seconds until `over` is set; a thread's whole life.
+
+    A database that is away is met again at the next turn.
+    """
+    while not over.wait(every_s):
+        try:
+            reconcile_now()
+        except DatabaseError:
+            continue
+        finally:
+            connection.close()
