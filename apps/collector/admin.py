@@ -1,0 +1,188 @@
+"""Dimensions, raw rows and the books of the collection, to look at: all of it comes from GitLab."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from apps.collector import models
+from tem.admin import Large, ReadOnly, one_of
+
+_PIPELINE_STATES = ("success", "failed", "canceled", "skipped", "running", "pending", "manual")
+
+
+class Raw(Large):
+    """A raw table: found by the number in column `number`, or by the full path of a project."""
+
+    number = "pk"
+    list_select_related = ("project",)
+    search_fields = ("project__path_with_namespace",)
+    search_help_text = "A number of GitLab's, or the full path of a project"
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """One exact column at a time: an index answers, where Django's own search would read the table."""
+        term = search_term.strip()
+        column = self.number if term.isdecimal() else "project__path_with_namespace"
+        return queryset.filter(**{column: term}) if term else queryset, False
+
+
+@admin.register(models.Project)
+class Projects(ReadOnly):
+    list_display = (
+        "path_with_namespace",
+        "default_branch",
+        "active_flag",
+        "archived",
+        "in_scope",
+        "fetched_at",
+    )
+    list_filter = ("active_flag", "archived", "in_scope")
+    search_fields = ("path_with_namespace", "project_id__exact")
+
+
+@admin.register(models.User)
+class Users(ReadOnly):
+    list_display = ("username", "name", "state", "is_bot")
+    list_filter = ("is_bot", "state")
+    search_fields = ("username", "name")
+
+
+@admin.register(models.Branch)
+class Branches(Raw):
+    list_display = ("project", "branch", "is_default", "protected_flag", "head_sha")
+
+
+@admin.register(models.RawMergeRequest)
+class MergeRequests(Raw):
+    list_display = ("mr_id", "project", "iid", "title", "state", "created_at", "merged_at")
+    list_filter = (one_of("state", "opened", "merged", "closed", "locked"),)
+    number = "mr_id"
+
+
+@admin.register(models.RawMergeRequestCommit)
+class MergeRequestCommits(Raw):
+    list_display = ("mr_id", "project", "commit_id", "authored_at", "is_signed")
+    number = "mr_id"
+
+
+@admin.register(models.RawMergeRequestVersion)
+class MergeRequestVersions(Raw):
+    list_display = ("version_id", "project", "mr_id", "head_sha", "created_at")
+    number = "version_id"
+
+
+@admin.register(models.RawMergeRequestEvent)
+class MergeRequestEvents(Raw):
+    list_display = ("mr_id", "project", "kind", "at", "actor_user_id")
+    number = "mr_id"
+
+
+@admin.register(models.RawCommit)
+class Commits(Raw):
+    list_display = (
+        "commit_id",
+        "project",
+        "author_name",
+        "committed_at",
+        "additions",
+        "deletions",
+        "is_signed",
+    )
+    number = "commit_id"
+
+
+@admin.register(models.RawPipeline)
+class Pipelines(Raw):
+    list_display = ("pipeline_id", "project", "ref", "source", "status", "created_at", "duration_sec")
+    list_filter = (one_of("status", *_PIPELINE_STATES),)
+    number = "pipeline_id"
+
+
+@admin.register(models.RawJob)
+class Jobs(Raw):
+    list_display = (
+        "job_id",
+        "project",
+        "pipeline_id",
+        "name",
+        "stage",
+        "status",
+        "duration_sec",
+        "retried_flag",
+    )
+    list_filter = (one_of("status", *_PIPELINE_STATES),)
+    number = "job_id"
+
+
+@admin.register(models.RawEnvironment)
+class Environments(Raw):
+    list_display = ("environment_id", "project", "name", "tier", "state")
+    number = "environment_id"
+
+
+@admin.register(models.RawDeployment)
+class Deployments(Raw):
+    list_display = ("deployment_id", "project", "environment", "status", "ref", "pipeline_id", "finished_at")
+    list_filter = (one_of("status", "success", "failed", "canceled", "running", "created", "blocked"),)
+    number = "deployment_id"
+
+
+@admin.register(models.RawTag)
+class Tags(Raw):
+    list_display = ("tag_name", "project", "commit_id", "committed_at")
+
+
+@admin.register(models.RawRelease)
+class Releases(Raw):
+    list_display = ("tag_name", "project", "released_at", "commit_id")
+
+
+@admin.register(models.RawIssue)
+class Issues(Raw):
+    list_display = ("issue_id", "project", "iid", "state", "labels", "created_at", "closed_at")
+    list_filter = (one_of("state", "opened", "closed"),)
+    number = "issue_id"
+
+
+@admin.register(models.RawIssueEvent)
+class IssueEvents(Raw):
+    list_display = ("issue_id", "project", "state", "at")
+    number = "issue_id"
+
+
+@admin.register(models.RawPushEvent)
+class PushEvents(Raw):
+    list_display = ("pk", "project", "ref", "action", "commit_from", "commit_to", "created_at")
+
+
+@admin.register(models.RawBranchHead)
+class BranchHeads(Raw):
+    list_display = ("project", "branch", "head_sha", "observed_at")
+
+
+@admin.register(models.IngestionState)
+class Watermarks(ReadOnly):
+    list_display = ("level", "level_id", "entity", "last_seen_updated_at", "last_run_at", "unavailable")
+    list_filter = ("level", "entity", "unavailable")
+    search_fields = ("level_id__exact", "entity")
+
+
+@admin.register(models.Server)
+class Servers(ReadOnly):
+    list_display = ("url", "version", "enterprise", "history_since", "probed_at")
+
+
+@admin.register(models.Exclusion)
+class Exclusions(ReadOnly):
+    list_display = ("project", "reason", "detail", "since")
+    list_filter = ("reason",)
+    list_select_related = ("project",)
+    search_fields = ("project__path_with_namespace", "detail")
+
+
+@admin.register(models.Quarantine)
+class Quarantined(ReadOnly):
+    list_display = ("project", "entity", "entity_id", "reason", "first_seen_at")
+    list_filter = ("entity",)
+    list_select_related = ("project",)
+    search_fields = ("entity_id", "reason")

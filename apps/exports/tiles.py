@@ -1,0 +1,108 @@
+"""The tiles of one scope on one day, read from the stored values. Computes no metric."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import NamedTuple
+
+from apps.exports.sparkline import Point, Sparkline, sparkline
+from apps.exports.wording import NAMES_OF_WINDOWS, WHY_NOT, Change, change, figure, period_days
+from apps.metrics.models import MetricDaily, Scope
+from apps.metrics.registry import METRICS, Metric
+
+LINE_DAYS = 90
+_DAY = dt.timedelta(days=1)
+
+
+class Stored(NamedTuple):
+    """One row of metric_daily. A value that was never stored has no sample."""
+
+    value: Decimal | None = None
+    n: int = 0
+    reason: str = "no_sample"
+
+
+Series = dict[dt.date, Stored]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number and what a reader needs to trust it."""
+
+    metric: Metric
+    day: dt.date
+    series: Series
+
+    @property
+    def stored(self) -> Stored:
+        return self.series.get(self.day, Stored())
+
+    @property
+    def figure(self) -> str:
+        return self._said(self.stored)
+
+    @property
+    def why_not(self) -> str:
+        """Why there is no number, and what to do; never 0 in its place."""
+        return "" if self.stored.value is not None else WHY_NOT.get(self.stored.reason, self.stored.reason)
+
+    @property
+    def is_thin(self) -> bool:
+        return self.stored.value is not None and self.stored.n < self.metric.min_sample
+
+    @property
+    def window(self) -> str:
+        return NAMES_OF_WINDOWS[str(self.metric.window)]
+
+    @property
+    def change(self) -> Change | None:
+        since = self.day - period_days(str(self.metric.window)) * _DAY
+        before = self.series.get(since, Stored())
+        return change(
+            self.stored.value, before.value,
+            unit=self.metric.unit, better=self.metric.better.value, since=since,
+        )  # fmt: skip
+
+    @property
+    def line(self) -> list[Point]:
+        """The days of the sparkline, oldest first; it begins where the history does."""
+        days = [self.day - n * _DAY for n in range(LINE_DAYS - 1, -1, -1)]
+        return [(day, self.series[day].value) for day in days if day in self.series]
+
+    @property
+    def sparkline(self) -> Sparkline | None:
+        return sparkline(self.line, unit=self.metric.unit)
+
+    @property
+    def table(self) -> list[tuple[dt.date, str, int, str]]:
+        """The line as rows, newest first: day, figure, sample size, why not."""
+        rows = sorted(self.series.items(), reverse=True)
+        return [(day, self._said(row), row.n, WHY_NOT.get(row.reason, "")) for day, row in rows[:LINE_DAYS]]
+
+    def _said(self, row: Stored) -> str:
+        return "" if row.value is None else figure(row.value, self.metric.unit)
+
+
+def tiles(scope: Scope, day: dt.date, *, metrics: Sequence[Metric] = METRICS) -> list[Tile]:
+    """One tile a metric, in the order of the registry, in default windows."""
+    series: dict[str, Series] = defaultdict(dict)
+    windows = {metric.key: str(metric.window) for metric in metrics}
+    rows = MetricDaily.objects.filter(
+        scope=scope, metric__in=list(windows), day__range=(day - LINE_DAYS * _DAY, day)
+    ).values_list("metric", "window", "day", "value", "n", "reason")
+    for key, window, at, value, n, reason in rows:
+        if windows[key] == window:
+            series[key][at] = Stored(value, n, reason)
+    return [Tile(metric, day, series[metric.key]) for metric in metrics]
+
+
+def by_competency(shown: Sequence[Tile]) -> dict[str, list[Tile]]:
+    """The tiles under the full names of their competencies, both in the order of the registry."""
+    groups: dict[str, list[Tile]] = defaultdict(list)
+    for tile in shown:
+        groups[tile.metric.competency.value].append(tile)
+    return dict(groups)

@@ -1,0 +1,3 @@
+"""The addresses of the pages and of the published files."""
+
+urlpatterns: list = []

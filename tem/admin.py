@@ -1,0 +1,167 @@
+"""The admin's own parts: what every list shares, the sidebar, and sign-in accounts. Knows no room's tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+from django.http import HttpRequest
+from django.urls import reverse_lazy
+from django_celery_beat import admin as beat  # noqa: F401  (it registers what is registered anew below)
+from django_celery_beat.models import (
+    ClockedSchedule,
+    CrontabSchedule,
+    IntervalSchedule,
+    PeriodicTask,
+    SolarSchedule,
+)
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.paginator import InfinitePaginator
+
+admin.site.site_header = "Toman Engineering Metrics"
+admin.site.site_title = "TEM"
+
+
+class ReadOnly(ModelAdmin):
+    """Rows that are made by runs and only looked at here."""
+
+    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class Large(ReadOnly):
+    """Millions of rows: never counted, newest key first, searched by indexed columns only."""
+
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    list_per_page = 50
+    ordering = ("-pk",)
+
+
+def one_of(column: str, *values: str, title: str = "") -> type[admin.SimpleListFilter]:
+    """A filter over known values of a text column: finding them in a large table would read all of it."""
+
+    class OneOf(admin.SimpleListFilter):
+        parameter_name = column
+
+        def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+            return [(value, value.replace("_", " ")) for value in values]
+
+        def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+            return queryset.filter(**{column: self.value()}) if self.value() else queryset
+
+    OneOf.title = title or column.replace("_", " ")
+    return OneOf
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """The sidebar: what was asked for first, what came from GitLab last."""
+    return [
+        {
+            "title": title,
+            "separator": True,
+            "collapsible": title in _FOLDED,
+            "items": [_item(*e) for e in entries],
+        }
+        for title, entries in _SIDEBAR.items()
+    ]
+
+
+def _item(title: str, icon: str, view: str, permission: str = "") -> dict[str, Any]:
+    item = {"title": title, "icon": icon, "link": reverse_lazy(view)}
+    if permission:
+        item["permission"] = lambda request: request.user.has_perm(permission)
+    return item
+
+
+def _list(title: str, icon: str, app: str, model: str) -> tuple[str, str, str, str]:
+    return title, icon, f"admin:{app}_{model}_changelist", f"{app}.view_{model}"
+
+
+_FOLDED = {"From GitLab"}
+_SIDEBAR = {
+    "Numbers": [
+        ("Dashboard", "monitoring", "dashboard"),
+        _list("Values", "table_chart", "metrics", "metricdaily"),
+        _list("Scopes", "account_tree", "metrics", "scope"),
+        _list("Files", "description", "exports", "artifact"),
+    ],
+    "Runs": [
+        _list("Runs", "play_circle", "runs", "run"),
+        _list("Steps", "checklist", "runs", "runstep"),
+        _list("Schedule", "schedule", "django_celery_beat", "periodictask"),
+    ],
+    "Data quality": [
+        _list("Left out", "block", "collector", "exclusion"),
+        _list("Quarantine", "bug_report", "collector", "quarantine"),
+        _list("Findings", "troubleshoot", "metrics", "finding"),
+    ],
+    "Organisation": [
+        _list("Organisation", "domain", "orgmap", "organisation"),
+        _list("Business lines", "lan", "orgmap", "businessline"),
+        _list("Teams", "groups", "orgmap", "team"),
+        _list("Claims", "sell", "orgmap", "claim"),
+        _list("Rules", "rule", "orgmap", "rulechange"),
+        _list("Placed projects", "place", "metrics", "placedproject"),
+    ],
+    "From GitLab": [
+        _list("Projects", "folder", "collector", "project"),
+        _list("Merge requests", "merge", "collector", "rawmergerequest"),
+        _list("Commits", "commit", "collector", "rawcommit"),
+        _list("Pipelines", "linear_scale", "collector", "rawpipeline"),
+        _list("Jobs", "construction", "collector", "rawjob"),
+        _list("Deployments", "rocket_launch", "collector", "rawdeployment"),
+        _list("Issues", "adjust", "collector", "rawissue"),
+        _list("Releases", "new_releases", "collector", "rawrelease"),
+        _list("Users", "person", "collector", "user"),
+        _list("Watermarks", "water", "collector", "ingestionstate"),
+        _list("Server", "dns", "collector", "server"),
+    ],
+    "Access": [
+        _list("Accounts", "key", "auth", "user"),
+        _list("Groups", "group", "auth", "group"),
+    ],
+}
+
+for _model in (User, Group, PeriodicTask, CrontabSchedule, IntervalSchedule, SolarSchedule, ClockedSchedule):
+    if admin.site.is_registered(_model):
+        admin.site.unregister(_model)
+
+
+@admin.register(User)
+class Accounts(UserAdmin, ModelAdmin):
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+
+
+@admin.register(Group)
+class Groups(GroupAdmin, ModelAdmin):
+    pass
+
+
+@admin.register(PeriodicTask)
+class Schedule(ModelAdmin):
+    """What beat starts and when; the broker's own options stay out of it."""
+
+    list_display = ("name", "enabled", "crontab", "interval", "last_run_at")
+    list_select_related = ("crontab", "interval")
+    fields = ("name", "task", "enabled", "crontab", "interval", "kwargs", "expire_seconds", "last_run_at")
+    readonly_fields = ("name", "task", "last_run_at")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+
+@admin.register(CrontabSchedule, IntervalSchedule)
+class Times(ModelAdmin):
+    pass
