@@ -34,13 +34,13 @@ update run_step step
                     where coalesce(other.project_id, 0) = coalesce(step.project_id, 0)
                       and other.state = 'leased' and other.id <> step.id)
 returning step.id, step.run_id, step.project_id, step.label, step.phase, step.fence, step.attempt,
-          step.cursor, run.kind, run.parameters
+          run.kind, step.cursor, run.parameters
 """
 
 _SAVE = """
 update run_step
    set rows = rows + %(rows)s, requests = requests + %(requests)s,
-       cursor = coalesce(%(cursor)s::jsonb, cursor), lease_until = clock_timestamp() + %(lease)s
+       cursor = coalesce(%(cursor)s::jsonb, cursor), lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
  where id = %(step)s and fence = %(fence)s and state = 'leased'
 """
 
@@ -90,7 +90,9 @@ class Claim:
         """
         told = {"rows": rows, "requests": requests, "cursor": None if cursor is None else json.dumps(cursor)}
         with connection.cursor() as sql:
-            sql.execute(_SAVE, {**told, "lease": LEASE, "step": self.step_id, "fence": self.fence})
+            sql.execute(
+                _SAVE, {**told, "lease": LEASE.total_seconds(), "step": self.step_id, "fence": self.fence}
+            )
             if sql.rowcount != 1:
                 raise self.lost()
         self.rows += rows
@@ -124,7 +126,13 @@ def open_run(kind: str, *, slot: str, parameters: dict[str, Any], now: dt.dateti
 
 def claim(step_id: int, *, now: dt.datetime) -> Claim | None:
     """The step, if it is due and nobody writes to its project; None otherwise, which is no error."""
-    wanted = {"step": step_id, "holder": holder.me(), "now": now, "until": now + LEASE, "attempts": ATTEMPTS}
+    wanted: dict[str, Any] = {
+        "step": step_id,
+        "holder": holder.me(),
+        "now": now,
+        "until": now + LEASE,
+        "attempts": ATTEMPTS,
+    }
     try:
         with transaction.atomic(), connection.cursor() as sql:
             sql.execute(_CLAIM, wanted)
@@ -133,8 +141,9 @@ def claim(step_id: int, *, now: dt.datetime) -> Claim | None:
         return None
     if row is None:
         return None
-    *named, cursor, kind, parameters = row
-    return Claim(*named, cursor=_read(cursor), kind=kind, parameters=_read(parameters))
+    names = ("step_id", "run_id", "project_id", "label", "phase", "fence", "attempt", "kind")
+    *plain, cursor, parameters = row
+    return Claim(**dict(zip(names, plain, strict=True)), cursor=_read(cursor), parameters=_read(parameters))
 
 
 def _read(value: Any) -> dict[str, Any]:

@@ -57,7 +57,6 @@ def snapshot(run_id: int, *, now: dt.datetime) -> Snapshot:
         run.steps.order_by()
         .values(name=F("phase"))
         .annotate(
-            first=Min("id"),
             total=Count("id"),
             done=Count("id", filter=Q(state=RunStep.State.DONE)),
             left_out=Count("id", filter=Q(state__in=LEFT_OUT)),
@@ -65,9 +64,9 @@ def snapshot(run_id: int, *, now: dt.datetime) -> Snapshot:
             requests=Sum("requests"),
             started_at=Min("started_at"),
         )
+        .order_by(Min("id"))
     )
-    ordered = sorted(counted, key=lambda row: row.pop("first"))
-    phases = [PhaseProgress(**row) for row in ordered]
+    phases = [PhaseProgress(**row) for row in counted]
     return Snapshot(run=run, phases=phases, waiting=_waiting(run, now=now))
 
 

@@ -61,9 +61,11 @@ def reconcile(*, plans: dict[str, Plan], now: dt.datetime) -> list[Due] | None:
             sql.execute("select pg_try_advisory_xact_lock(%s)", [_LOCK])
             if not sql.fetchone()[0]:
                 return None
+        # Runs are locked before steps, here as everywhere: the other way round would deadlock.
+        runs = list(Run.objects.select_for_update().filter(state=Run.State.ACTIVE).order_by("id"))
         release_leases(now=now)
         _expire(now=now)
-        for run in Run.objects.filter(state=Run.State.ACTIVE).order_by("id"):
+        for run in runs:
             if run.kind in plans:
                 advance(run.pk, plan=plans[run.kind], now=now)
         return due(now=now)
