@@ -40,7 +40,8 @@ returning step.id, step.run_id, step.project_id, step.label, step.phase, step.fe
 _SAVE = """
 update run_step
    set rows = rows + %(rows)s, requests = requests + %(requests)s,
-       cursor = coalesce(%(cursor)s::jsonb, cursor), lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
+       cursor = coalesce(%(cursor)s::jsonb, cursor),
+       lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
  where id = %(step)s and fence = %(fence)s and state = 'leased'
 """
 

@@ -60,7 +60,7 @@ def _open(run: Run, plan: Plan, position: int) -> int:
     if phase.follows:
         _add_followers(run, phase)
     else:
-        _add(run, phase, phase.projects() if phase.projects else {None: ""})
+        _add(run, phase, {**phase.projects()} if phase.projects else {None: ""})
     return position
 
 
@@ -76,7 +76,7 @@ def _add_followers(run: Run, phase: Phase) -> None:
     _add(run, phase, {step.project_id: step.label for step in done if step.project_id not in there})
 
 
-def _add(run: Run, phase: Phase, projects: Mapping[int, str] | Mapping[int | None, str]) -> None:
+def _add(run: Run, phase: Phase, projects: dict[int | None, str]) -> None:
     steps = [
         RunStep(run=run, phase=phase.name, project_id=project, label=label)
         for project, label in projects.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from django.db.models import Count, F, Min, Q, Sum
 
@@ -23,6 +24,7 @@ class PhaseProgress:
     rows: int
     requests: int
     started_at: dt.datetime | None
+    opened: int  # phases opened in this order
 
     @property
     def settled(self) -> int:
@@ -63,10 +65,10 @@ def snapshot(run_id: int, *, now: dt.datetime) -> Snapshot:
             rows=Sum("rows"),
             requests=Sum("requests"),
             started_at=Min("started_at"),
+            opened=Min("id"),
         )
-        .order_by(Min("id"))
     )
-    phases = [PhaseProgress(**row) for row in counted]
+    phases = [PhaseProgress(**row) for row in sorted(counted, key=itemgetter("opened"))]
     return Snapshot(run=run, phases=phases, waiting=_waiting(run, now=now))
 
 
