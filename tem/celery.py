@@ -14,7 +14,7 @@ from tem.schedule import BEAT
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tem.settings")
 
-from django.conf import settings  # noqa: E402  (needs the line above)
+from django.conf import settings
 
 QUEUES = ("collect", "compute", "export", "ops")
 SOFT_LIMIT_S, HARD_LIMIT_S, VISIBILITY_S = 480, 600, 1800  # each below the next, or tasks run twice

@@ -20,10 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from tem.environment import CHECKOUT
 from tem.processes import Known, alive
 from tem.servers import ServerFailed
-
-CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 class Addresses(NamedTuple):
@@ -80,8 +79,14 @@ def running(home: Path, *, durable: bool = True) -> Iterator[Addresses]:
 
     Raises ServerFailed, with the reason, when they cannot be started.
     """
-    with use(home) as _lock:
-        yield _ensure(home, durable=durable).addresses
+    found = None
+    try:
+        with use(home):
+            found = _ensure(home, durable=durable)
+            yield found.addresses
+    finally:
+        if found:
+            _wait_until_gone(home, found.keeper)
 
 
 def hold(home: Path, *, durable: bool = True) -> Addresses:
@@ -116,6 +121,28 @@ def use(home: Path) -> Iterator[IO[str]]:
     """Count as a user of the servers of `home`. Waits while they are being stopped."""
     with _shared_lock(home) as lock:
         yield lock
+
+
+def _wait_until_gone(home: Path, keeper: Known) -> None:
+    """For the last user: return when the keeper has ended. Others using it, or a pin: at once."""
+    with (home / "embedded.users").open("a") as lock:
+        while alive(keeper):
+            now = status(home)
+            if now and now.pinned:
+                return
+            if _granted(lock, fcntl.LOCK_EX):
+                fcntl.flock(lock, fcntl.LOCK_UN)  # nobody is left: the keeper notices, or has noticed
+            elif _granted(lock, fcntl.LOCK_SH):
+                return  # somebody else is
+            time.sleep(0.02)
+
+
+def _granted(lock: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _shared_lock(home: Path) -> IO[str]:

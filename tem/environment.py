@@ -11,11 +11,11 @@ import secrets
 import sys
 import tempfile
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
-from typing import NoReturn
 from urllib.parse import urlsplit
 
+CHECKOUT = Path(__file__).resolve().parent.parent
 GITLAB_SETTINGS = {
     "GITLAB_API_URL": "the address of your GitLab, for example https://gitlab.example.com",
     "GITLAB_API_TOKEN": "a GitLab access token with the scope read_api",
@@ -87,7 +87,7 @@ class Environment:
             _ = parts.port
         except ValueError:
             parts = urlsplit("")
-        has_place = bool(parts.hostname) or "unix" in parts.scheme or "host=" in parts.query
+        has_place = bool(parts.hostname) or "socket" in parts.scheme or "host=" in parts.query
         if parts.scheme in schemes and has_place:
             return value
         self.wrong(name, f"must be an address like {example}.")
@@ -103,45 +103,80 @@ class Environment:
         parts = [part.strip() for part in self.text(name).split(",")]
         return [part for part in parts if part] or default
 
+    def gitlab_url(self) -> str:
+        """The address of the GitLab itself, whether or not `/api/v4` and slashes were given."""
+        address = self.address(
+            "GITLAB_API_URL", schemes=("https", "http"), example="https://gitlab.example.com"
+        )
+        return address.rstrip("/").removesuffix("/api/v4").rstrip("/")
+
+    def gitlab_token(self) -> str:
+        """The token; a line break or blank inside cannot be part of one and would break a header."""
+        token = self.text("GITLAB_API_TOKEN")
+        if token and not (token.isascii() and token.isprintable() and " " not in token):
+            self.wrong("GITLAB_API_TOKEN", "holds characters that no GitLab token has.")
+            return ""
+        return token
+
+    def database(self) -> str:
+        """The user's own PostgreSQL, or the empty string for the embedded one."""
+        example = "postgresql://user:password@host:5432/tem"
+        return self.address("TEM_DB_CONNECTION", schemes=("postgresql", "postgres"), example=example)
+
+    def redis(self) -> str:
+        """The user's own Redis or Valkey, or the empty string for the embedded one."""
+        schemes = ("redis", "rediss", "redis+socket")
+        return self.address("TEM_REDIS_URL", schemes=schemes, example="redis://host:6379/0")
+
     def finish(self) -> None:
-        """Leave the program (status 2) with every problem in plain words, if there is any."""
+        """Leave the program with every problem in plain words, if there is any."""
         if self.problems:
-            refuse(self.problems)
+            raise SettingsWrong(self.problems)
 
 
-def refuse(problems: list[str]) -> NoReturn:
-    """Print what has to be set, one line a setting, and leave with status 2."""
-    lines = ["TEM cannot start with these settings:", *(f"  - {problem}" for problem in problems)]
-    lines.append("Set them in the environment; .env.example describes each one.")
-    print("\n".join(lines), file=sys.stderr)
-    raise SystemExit(2)
+class SettingsWrong(SystemExit):
+    """Ends the program with status 2, after saying what has to be set, one line a setting."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(2)
+        self.problems = problems
+        lines = ["TEM cannot start with these settings:", *(f"  - {problem}" for problem in problems)]
+        lines.append("Set them in the environment or in .env; .env.example describes each one.")
+        print("\n".join(lines), file=sys.stderr)
 
 
-def gitlab_base(address: str) -> str:
-    """The address of the GitLab itself, whether or not `/api/v4` and slashes were given."""
-    return address.rstrip("/").removesuffix("/api/v4").rstrip("/")
-
-
-def require_gitlab(*, url: str, token: str) -> None:
-    """Leave with status 2 when what a collecting command needs is absent; names everything missing."""
+def missing_gitlab(*, url: str, token: str) -> list[str]:
+    """What a collecting command lacks, in words; empty when it lacks nothing."""
     given = {"GITLAB_API_URL": url, "GITLAB_API_TOKEN": token}
-    missing = [
+    return [
         f"{name}: is not set. It is {meaning} (or point {name}_FILE at a file that holds it)."
         for name, meaning in GITLAB_SETTINGS.items()
         if not given[name]
     ]
-    if missing:
-        refuse(missing)
+
+
+def require_gitlab(*, url: str, token: str) -> None:
+    """Leave with status 2 when what a collecting command needs is absent; names everything missing."""
+    if missing := missing_gitlab(url=url, token=token):
+        raise SettingsWrong(missing)
+
+
+def load_dotenv(variables: MutableMapping[str, str], file: Path = CHECKOUT / ".env") -> None:
+    """Add the NAME=value lines of `.env`, where there is one; what is set already wins."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    for line in lines:
+        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        if equals and not name.startswith("#"):
+            variables.setdefault(name.strip(), value.strip().strip("'\""))
 
 
 def home_from(variables: Mapping[str, str]) -> Path:
     """TEM_HOME, where embedded data, generated secrets and logs live. Needs no other setting."""
-    checkout = Path(__file__).resolve().parent.parent
-    return Environment(variables).path("TEM_HOME", checkout / ".tem")
+    return Environment(variables).path("TEM_HOME", CHECKOUT / ".tem")
 
 
-def kept_secret(home: Path, name: str) -> str:
-    """The secret `name` of this installation: made at random once, kept in `home`, mode 0600.
+def kept_secret(home: Path, name: str, *, size: int = 48) -> str:
+    """The secret `name` of this installation: `size` random bytes made once, kept in `home`, mode 0600.
 
     Several processes may ask first at the same moment; `os.link` lets exactly one of them win.
     """
@@ -150,7 +185,7 @@ def kept_secret(home: Path, name: str) -> str:
         kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, temporary = tempfile.mkstemp(dir=kept.parent)
         with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(48))
+            file.write(secrets.token_urlsafe(size))
             file.flush()
             os.fsync(file.fileno())
         try:

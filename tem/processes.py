@@ -44,13 +44,18 @@ def tied(deathsig: int = signal.SIGKILL) -> Callable[[], None]:
     parent = os.getpid()
 
     def tie() -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # what we wait for by hand, a child does not
+        untied()
         if _libc is not None:
             _libc.prctl(PR_SET_PDEATHSIG, deathsig, 0, 0, 0)
         if os.getppid() != parent:  # it died before we were tied
             os._exit(1)
 
     return tie
+
+
+def untied() -> None:
+    """A `preexec_fn`: the child gets its signals, also those that its parent waits for by hand."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def tie_to_parent(deathsig: int) -> None:

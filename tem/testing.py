@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tem import embedded
+from tem.environment import CHECKOUT
 
 OURS = ("TEM_", "GITLAB_", "OIDC_", "TIMEZONE")
 
@@ -21,7 +22,7 @@ OURS = ("TEM_", "GITLAB_", "OIDC_", "TIMEZONE")
 def pytest_load_initial_conftests() -> Generator[None]:
     """Run around pytest-django's own hook, which imports the settings."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
-        home = Path(os.environ.get("TEM_TEST_HOME") or embedded.CHECKOUT / ".tem" / "test").absolute()
+        home = Path(os.environ.get("TEM_TEST_HOME") or CHECKOUT / ".tem" / "test").absolute()
         for name in [name for name in os.environ if name.startswith(OURS) and name != "TEM_STACK_ID"]:
             del os.environ[name]
         os.environ["TEM_HOME"] = str(home)
