@@ -135,6 +135,7 @@ class RawMergeRequestCommit(Collected):
     commit_id = models.TextField()
     authored_at = models.DateTimeField(null=True)
     author_user_id = models.BigIntegerField(null=True)
+    author_email_hash = models.TextField(null=True, blank=True)
     is_signed = models.BooleanField(null=True)
 
     class Meta:

@@ -1,0 +1,281 @@
+"""The only door to GitLab, and the only file that imports `gitlab`.
+
+One policy for REST and GraphQL: time limits, retries, pace, size and shape of answers, and a token that leaves to
+no other host and appears in no message. Knows no endpoint and no model.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import gitlab
+import msgspec
+import requests
+import stamina
+import urllib3
+from django.conf import settings
+from requests.adapters import HTTPAdapter
+
+from apps.collector import patience
+from apps.collector.errors import GitlabRefused, GitlabUnavailable, RouteRefused, TokenRefused, TooSlow
+from tem import clock
+
+CONNECT_S, READ_S, DEADLINE_S = 10.0, 65.0, 180.0
+LARGEST_BODY = 64 * 2**20
+CONNECTIONS = 16
+ATTEMPTS = 8
+PATIENCE_S = 45.0  # waits longer than this are given back to the ledger instead of slept
+TIME_LIMITS = frozenset({408, 502, 504, 524})
+AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One decoded answer. `following`: the query of the next page, None at the end, {} where the server is silent."""
+
+    value: Any
+    server_time: dt.datetime
+    following: dict[str, str] | None
+
+
+class _Again(Exception):
+    """Worth another try, after `wait_s` if the server said so."""
+
+    def __init__(
+        self, cause: str, *, wait_s: float | None = None, slow: bool = False, busy: bool = False
+    ) -> None:
+        super().__init__(cause)
+        self.wait_s, self.slow, self.busy = wait_s, slow, busy
+
+
+class _SameHost(requests.Session):
+    """Follows redirects of a moved project, never to another host or to plain text."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        target = super().get_redirect_target(resp)
+        if target is None or not urlsplit(target).netloc:
+            return target
+        here, there = urlsplit(resp.url), urlsplit(target)
+        same = here.hostname == there.hostname and (here.port == there.port or here.scheme != there.scheme)
+        return target if same and (here.scheme == there.scheme or there.scheme == "https") else None
+
+
+class Client:
+    """A GitLab with a token. `requests` and `refusals` (429) count what went over the wire."""
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        token: str,
+        timeout: tuple[float, float] = (CONNECT_S, READ_S),
+        deadline_s: float = DEADLINE_S,
+        patience_s: float = PATIENCE_S,
+        first_wait_s: float = 0.5,
+    ) -> None:
+        if not token.isascii() or not token.isprintable():
+            raise TokenRefused("GITLAB_API_TOKEN holds characters that no GitLab token has: set it again.")
+        self.url = url.rstrip("/").removesuffix("/api/v4")
+        self.requests = self.refusals = 0
+        self._token, self._timeout, self._deadline_s = token, timeout, deadline_s
+        self._patience_s, self._first_wait_s = patience_s, first_wait_s
+        self._pace, self._lock = patience.Pace(), threading.Lock()
+        session = _SameHost()
+        session.max_redirects = 3
+        session.hooks["response"].append(self._judge)
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(pool_connections=2, pool_maxsize=CONNECTIONS, max_retries=0))
+        self._gitlab = gitlab.Gitlab(
+            self.url, private_token=token, keep_base_url=True, user_agent="TEM", session=session
+        )
+
+    @classmethod
+    def from_settings(cls) -> Client:
+        """The GitLab of GITLAB_API_URL with GITLAB_API_TOKEN."""
+        return cls(url=settings.GITLAB_URL, token=settings.GITLAB_TOKEN)
+
+    def __repr__(self) -> str:
+        return f"Client({self._clean(self.url)!r})"
+
+    def get(self, path: str, *, query: Mapping[str, Any], decode: Callable[[bytes], Any]) -> Answer:
+        """One REST answer, decoded. Raises every error of `errors`; `decode` raises DecodeError on a broken body."""
+        return self._persist(lambda: self._once("get", path, decode, query_data=dict(query)))
+
+    def graphql(self, query: str, *, variables: Mapping[str, Any], decode: Callable[[bytes], Any]) -> Answer:
+        """One GraphQL answer, decoded. Errors in it are `decode`'s to find: HTTP says 200 to all of them."""
+        body = {"query": query, "variables": dict(variables)}
+        address = f"{self.url}/api/graphql"
+        return self._persist(lambda: self._once("post", address, decode, post_data=body))
+
+    # --- one try -----------------------------------------------------------------------------
+
+    def _once(self, verb: str, path: str, decode: Callable[[bytes], Any], **payload: Any) -> Answer:
+        started = time.monotonic()
+        with self._lock:
+            self.requests += 1
+        try:
+            response = self._gitlab.http_request(
+                verb, path, streamed=True, timeout=self._timeout, obey_rate_limit=False,
+                retry_transient_errors=False, max_retries=0, **payload,
+            )  # fmt: skip
+            with response:
+                body = self._body(response, until=started + self._deadline_s)
+        except requests.exceptions.TooManyRedirects as error:
+            raise GitlabUnavailable(
+                f"{self._where()} redirects in a circle: check GITLAB_API_URL."
+            ) from error
+        except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema) as error:
+            raise GitlabUnavailable(f"{self._where()} is no usable address: check GITLAB_API_URL.") from error
+        except (requests.exceptions.Timeout, urllib3.exceptions.ReadTimeoutError) as error:
+            raise _Again(f"no answer within {self._timeout[1]:g} s", slow=True) from error
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise _Again(self._cause(error)) from error
+        return self._answer(response, body, decode)
+
+    def _body(self, response: requests.Response, *, until: float) -> bytes:
+        pieces, size = [], 0
+        while piece := response.raw.read1(262_144, decode_content=True):
+            pieces.append(piece)
+            size += len(piece)
+            if size > LARGEST_BODY:
+                raise _Again(f"an answer of more than {LARGEST_BODY // 2**20} MB", slow=True)
+            if time.monotonic() > until:
+                raise _Again(f"no whole answer within {self._deadline_s:g} s", slow=True)
+        return b"".join(pieces)
+
+    def _answer(self, response: requests.Response, body: bytes, decode: Callable[[bytes], Any]) -> Answer:
+        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind in ("text/html", "application/xhtml+xml") or body[:64].lstrip()[:1] == b"<":
+            raise _Again(
+                "an HTML page where JSON was expected (a sign-in page, a proxy, or an address that is no GitLab API)"
+            )
+        try:
+            value = decode(body)
+        except msgspec.ValidationError as error:
+            raise _Again(f"JSON of another shape than GitLab's ({error})") from error
+        except msgspec.DecodeError as error:
+            raise _Again("broken or cut-off JSON") from error
+        now = patience.server_time(response.headers, otherwise=clock.now())
+        return Answer(value=value, server_time=now, following=_following(response.headers))
+
+    # --- judging a status --------------------------------------------------------------------
+
+    def _judge(self, response: requests.Response, **_: Any) -> None:
+        """Sort out every status but 2xx before python-gitlab sees it: it would read an endless body into memory."""
+        now = patience.server_time(response.headers, otherwise=clock.now())
+        self._pace.learn(response.headers, now=now)
+        status = response.status_code
+        if 200 <= status < 300:
+            return
+        if response.is_redirect and self._gitlab.session.get_redirect_target(response):
+            return
+        start = b""
+        try:
+            start = response.raw.read(2_000, decode_content=True)
+        except (urllib3.exceptions.HTTPError, OSError):
+            start = b""  # the status alone decides; its body was only a courtesy
+        finally:
+            response.close()
+        self._refuse(status, start.lower(), response.headers, now)
+
+    def _refuse(self, status: int, body: bytes, headers: Mapping[str, str], now: dt.datetime) -> None:
+        if status == 401:
+            raise TokenRefused(
+                f"{self._where()} refused the token (401): set GITLAB_API_TOKEN to a valid one."
+            )
+        if status == 403 and b"insufficient_scope" in body:
+            raise TokenRefused("The token lacks a scope (403): GITLAB_API_TOKEN needs read_api.")
+        if status == 429:
+            with self._lock:
+                self.refusals += 1
+        if status in AGAIN:
+            wait_s = patience.asked_wait(headers, now=now) if status in (429, 503) else None
+            raise _Again(f"status {status}", wait_s=wait_s, slow=status in TIME_LIMITS, busy=status == 429)
+        if 300 <= status < 400:
+            raise GitlabUnavailable(
+                f"{self._where()} redirects elsewhere ({status}): set GITLAB_API_URL to that."
+            )
+        if status in (403, 404, 410):
+            raise GitlabRefused(f"GitLab answered {status}", status=status)
+        raise RouteRefused(f"GitLab did not take the request ({status})", status=status)
+
+    # --- persistence -------------------------------------------------------------------------
+
+    def _persist(self, ask: Callable[[], Answer]) -> Answer:
+        slept, attempt = 0.0, 0
+
+        def wait_for(error: Exception) -> bool | float:
+            nonlocal slept, attempt
+            if not isinstance(error, _Again) or (error.slow and attempt >= 2):
+                return False
+            wait_s = patience.full_jitter(attempt, first_s=self._first_wait_s, most_s=30.0)
+            if error.wait_s is not None:
+                wait_s = error.wait_s + min(wait_s, 1.0)
+            attempt, slept = attempt + 1, slept + wait_s
+            return wait_s if slept <= self._patience_s else False
+
+        try:
+            for trial in stamina.retry_context(on=wait_for, attempts=ATTEMPTS, timeout=None):
+                with trial:
+                    self._hold_back()
+                    return ask()
+        except _Again as error:
+            raise self._gave_up(error) from error
+        raise AssertionError("retry_context always answers or raises")
+
+    def _hold_back(self) -> None:
+        wait_s = self._pace.due_in(now=clock.now())
+        if wait_s > self._patience_s:
+            raise GitlabUnavailable("The request budget of this token is used up.", retry_after_s=wait_s)
+        if wait_s > 0:
+            time.sleep(wait_s)
+
+    def _gave_up(self, error: _Again) -> GitlabUnavailable:
+        kind = TooSlow if error.slow else GitlabUnavailable
+        wait_s = error.wait_s if error.wait_s is not None else patience.WINDOW_S if error.busy else 30.0
+        advice = "" if error.busy or error.slow else " Check GITLAB_API_URL and that GitLab is up."
+        return kind(
+            f"{self._where()} gave no usable answer: {self._clean(str(error))}.{advice}", retry_after_s=wait_s
+        )
+
+    def _where(self) -> str:
+        parts = urlsplit(self.url)
+        return f"GitLab at {parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}"
+
+    def _clean(self, text: str) -> str:
+        return text.replace(self._token, "***") if self._token else text
+
+    def _cause(self, error: BaseException) -> str:
+        """The innermost reason in plain words: the name is unknown, nobody listens, the line broke."""
+        seen: BaseException | None = error
+        while seen is not None:
+            inner = getattr(seen, "reason", None) or next(
+                (a for a in seen.args if isinstance(a, BaseException)), None
+            )
+            if isinstance(seen, socket.gaierror):
+                return "its host name is unknown"
+            if isinstance(seen, ConnectionRefusedError):
+                return "connection refused, nobody listens there"
+            seen = inner if isinstance(inner, BaseException) else seen.__cause__ or None
+        kind = type(error).__name__
+        return f"the connection broke ({kind})"
+
+
+def _following(headers: Mapping[str, str]) -> dict[str, str] | None:
+    """The next page's query. Only its parameters are taken from `Link`, so it cannot lead to another host."""
+    if "Link" in headers:
+        for link in requests.utils.parse_header_links(headers["Link"]):
+            if link.get("rel") == "next":
+                return dict(parse_qsl(urlsplit(link["url"]).query))
+        return None
+    if "X-Next-Page" in headers:
+        page = headers["X-Next-Page"].strip()
+        return {"page": page} if page else None
+    return {}

@@ -1,0 +1,405 @@
+"""The endpoint table: what we read from GitLab, in order. Knows no metric.
+
+A row says where an entity comes from, which columns it fills and how rows are recognised. A new entity is one
+model and one row here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.db import models
+
+from apps.collector.details import MERGE_REQUEST_DETAILS, PIPELINE_DETAILS, Route
+from apps.collector.fields import (
+    access,
+    always,
+    at,
+    commit_time,
+    commit_time_or_epoch,
+    email_hash,
+    given,
+    lower,
+    masked,
+    planned,
+    reverts_commit,
+    reverts_merge_request,
+    when,
+)  # fmt: skip
+from apps.collector.graph import Graph
+from apps.collector.models import (
+    Branch,
+    Project,
+    RawCommit,
+    RawDeployment,
+    RawEnvironment,
+    RawIssue,
+    RawIssueEvent,
+    RawMergeRequest,
+    RawMergeRequestEvent,
+    RawPipeline,
+    RawPushEvent,
+    RawRelease,
+    RawTag,
+)  # fmt: skip
+from apps.collector.notes import keyed
+from apps.collector.people import person
+from apps.collector.production import production_environments
+from apps.collector.rest import Rest, days_before
+from apps.collector.tables import Table
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One entity. `routes`: the ways to it, best first; each takes up what the ones before left.
+
+    `feature`: the part of a project that must be switched on. `snapshot`: the answer is the whole truth, rows that
+    it lacks are removed.
+    """
+
+    name: str
+    routes: tuple[Route, ...]
+    feature: str = ""
+    snapshot: bool = False
+
+    @cached_property
+    def main(self) -> Table:
+        return self.routes[0].tables[0]
+
+
+def endpoint(
+    name: str,
+    *,
+    source: Any,
+    into: type[models.Model],
+    key: tuple[str, ...],
+    fields: Mapping[str, Any],
+    feature: str = "",
+    snapshot: bool = False,
+    newest: str = "",
+    keeps: tuple[str, ...] = (),
+    births: tuple[str, ...] = (),
+    people: tuple[str, ...] = (),
+) -> Endpoint:
+    """An endpoint with one route and one table, and the people that stand in its rows."""
+    owner = {"project_id": given("project_id")} if into is not Project else {}
+    table = Table(into=into, key=key, fields={**owner, **fields}, newest=newest, keeps=keeps, births=births)
+    route = Route(name=name, source=source, tables=(table, *(person(where) for where in people)))
+    return Endpoint(name=name, routes=(route,), feature=feature, snapshot=snapshot)
+
+
+PROJECTS = endpoint(
+    "projects",
+    source=Rest(
+        "/groups/{group}/projects",
+        query={"include_subgroups": "true", "with_shared": "false", "order_by": "id", "sort": "desc"},
+    ),
+    into=Project,
+    key=("project_id",),
+    births=("active_flag",),
+    fields={
+        "project_id": at("id"),
+        "path_with_namespace": at("path_with_namespace"),
+        "default_branch": at("default_branch"),
+        "visibility": at("visibility"),
+        "active_flag": always(False),
+        "name": at("name"),
+        "web_url": at("web_url"),
+        "namespace_kind": at("namespace.kind"),
+        "archived": at("archived"),
+        "empty_repo": at("empty_repo"),
+        "pending_deletion_at": at("marked_for_deletion_on", "marked_for_deletion_at"),
+        "repository_access_level": at("repository_access_level"),
+        "merge_requests_access_level": access("merge_requests_access_level", "merge_requests_enabled"),
+        "issues_access_level": access("issues_access_level", "issues_enabled"),
+        "builds_access_level": access("builds_access_level", "jobs_enabled"),
+        "created_at": when("created_at"),
+        "last_activity_at": when("last_activity_at"),
+        "in_scope": always(True),
+    },
+)
+
+BRANCHES = endpoint(
+    "branches",
+    source=Rest("/projects/{project_id}/repository/branches"),
+    into=Branch,
+    key=("project", "branch"),
+    feature="repository",
+    snapshot=True,
+    fields={
+        "branch": at("name"),
+        "protected_flag": at("protected"),
+        "is_default": at("default"),
+        "head_sha": at("commit.id"),
+    },
+)
+
+TAGS = endpoint(
+    "tags",
+    source=Rest("/projects/{project_id}/repository/tags"),
+    into=RawTag,
+    key=("project", "tag_name"),
+    feature="repository",
+    snapshot=True,
+    fields={
+        "tag_name": at("name"),
+        "commit_id": at("commit.id", "target"),
+        "committed_at": commit_time("commit.committed_date", "commit.created_at", "commit.authored_date"),
+    },
+)
+
+RELEASES = endpoint(
+    "releases",
+    source=Rest("/projects/{project_id}/releases"),
+    into=RawRelease,
+    key=("project", "tag_name"),
+    feature="repository",
+    snapshot=True,
+    people=("author",),
+    fields={
+        "tag_name": at("tag_name"),
+        "commit_id": at("commit.id"),
+        "released_at": planned("released_at"),
+        "created_at": when("created_at"),
+    },
+)
+
+MERGE_REQUESTS = endpoint(
+    "merge_requests",
+    source=Rest(
+        "/projects/{project_id}/merge_requests",
+        query={"scope": "all", "state": "all", "order_by": "updated_at", "sort": "asc"},
+        anchor="updated_after",
+        once=lambda place: [{"state": "opened"}],
+    ),
+    into=RawMergeRequest,
+    key=("mr_id",),
+    newest="updated_at",
+    feature="merge_requests",
+    people=("author", "merge_user", "merged_by"),
+    keeps=("squash_commit_sha",),
+    fields={
+        "mr_id": at("id"),
+        "iid": at("iid"),
+        "author_user_id": at("author.id"),
+        "state": at("state"),
+        "draft": at("draft", "work_in_progress"),
+        "title": masked("title"),
+        "source_branch": at("source_branch"),
+        "target_branch": at("target_branch"),
+        "source_project_id": at("source_project_id"),
+        "sha": at("sha"),
+        "merge_commit_sha": at("merge_commit_sha"),
+        "squash_commit_sha": at("squash_commit_sha"),
+        "merge_user_id": at("merge_user.id", "merged_by.id"),
+        "labels": at("labels"),
+        "created_at": when("created_at"),
+        "updated_at": when("updated_at", "created_at"),
+        "merged_at": when("merged_at"),
+        "closed_at": when("closed_at"),
+    },
+)
+
+
+def _pipelines(name: str, **query: str) -> Endpoint:
+    return endpoint(
+        name,
+        source=Rest(
+            "/projects/{project_id}/pipelines",
+            query={"order_by": "updated_at", "sort": "asc", **query},
+            anchor="updated_after",
+        ),
+        into=RawPipeline,
+        key=("pipeline_id",),
+        newest="updated_at",
+        feature="builds",
+        fields={
+            "pipeline_id": at("id"),
+            "iid": at("iid"),
+            "sha": at("sha"),
+            "ref": at("ref"),
+            "source": at("source"),
+            "status": lower("status"),
+            "created_at": when("created_at"),
+            "updated_at": when("updated_at", "created_at"),
+        },
+    )
+
+
+PIPELINES = _pipelines("pipelines")
+CHILD_PIPELINES = _pipelines("child_pipelines", source="parent_pipeline")  # GitLab hides them unless asked
+
+ENVIRONMENTS = endpoint(
+    "environments",
+    source=Rest("/projects/{project_id}/environments"),
+    into=RawEnvironment,
+    key=("environment_id",),
+    feature="builds",
+    snapshot=True,
+    fields={"environment_id": at("id"), "name": at("name"), "tier": at("tier"), "state": at("state")},
+)
+
+DEPLOYMENTS = endpoint(
+    "deployments",
+    source=Rest(
+        "/projects/{project_id}/deployments",
+        query={"order_by": "updated_at", "sort": "asc"},
+        anchor="updated_after",
+        once=production_environments,
+    ),
+    into=RawDeployment,
+    key=("deployment_id",),
+    newest="updated_at",
+    feature="builds",
+    people=("user",),
+    fields={
+        "deployment_id": at("id"),
+        "iid": at("iid"),
+        "status": at("status"),
+        "environment": at("environment.name"),
+        "sha": at("sha"),
+        "ref": at("ref"),
+        "pipeline_id": at("deployable.pipeline.id"),
+        "job_id": at("deployable.id"),
+        "created_at": when("created_at"),
+        "updated_at": when("updated_at", "created_at"),
+        "finished_at": when("deployable.finished_at"),
+    },
+)
+
+ISSUES = endpoint(
+    "issues",
+    source=Rest(
+        "/projects/{project_id}/issues",
+        query={"scope": "all", "state": "all", "order_by": "updated_at", "sort": "asc"},
+        anchor="updated_after",
+        once=lambda place: [{"state": "opened"}],
+    ),
+    into=RawIssue,
+    key=("issue_id",),
+    newest="updated_at",
+    feature="issues",
+    people=("author",),
+    fields={
+        "issue_id": at("id"),
+        "iid": at("iid"),
+        "author_user_id": at("author.id"),
+        "state": at("state"),
+        "issue_type": lower("issue_type"),
+        "labels": at("labels"),
+        "moved_to_id": at("moved_to_id"),
+        "created_at": when("created_at"),
+        "updated_at": when("updated_at", "created_at"),
+        "closed_at": when("closed_at"),
+    },
+)
+
+
+def _happened(
+    name: str, *, target: str, action: str, into: type[models.Model], feature: str, **columns: Any
+) -> Endpoint:
+    """State changes in bulk, from the project's events: a few pages instead of a request for each item."""
+    return endpoint(
+        name,
+        source=Rest(
+            "/projects/{project_id}/events",
+            query={"target_type": target, "action": action},
+            newest="created_at",
+            since="after",
+            bound=days_before,
+        ),
+        into=into,
+        key=(next(iter(columns)), "event_key"),
+        feature=feature,
+        people=("author",),
+        fields={
+            **columns,
+            "event_key": keyed("state", at("id")),
+            "at": when("created_at"),
+            "actor_user_id": at("author_id", "author.id"),
+        },
+    )
+
+
+ISSUE_EVENTS = tuple(
+    _happened(
+        f"issues_{state}", target="issue", action=state, into=RawIssueEvent, feature="issues",
+        issue_id=at("target_id"), state=always(state),
+    )
+    for state in ("closed", "reopened")
+)  # fmt: skip
+MERGE_REQUEST_EVENTS = tuple(
+    _happened(
+        f"merge_requests_{kind}", target="merge_request", action=kind, into=RawMergeRequestEvent,
+        feature="merge_requests", mr_id=at("target_id"), kind=always(kind),
+    )
+    for kind in ("closed", "reopened")
+)  # fmt: skip
+
+PUSH_EVENTS = endpoint(
+    "push_events",
+    source=Rest(
+        "/projects/{project_id}/events",
+        query={"action": "pushed"},
+        newest="created_at",
+        since="after",
+        bound=days_before,
+    ),
+    into=RawPushEvent,
+    key=("event_id",),
+    feature="repository",
+    people=("author",),
+    fields={
+        "event_id": at("id"),
+        "ref": at("push_data.ref"),
+        "ref_type": at("push_data.ref_type"),
+        "action": at("push_data.action"),
+        "commit_from": at("push_data.commit_from"),
+        "commit_to": at("push_data.commit_to"),
+        "commit_count": at("push_data.commit_count"),
+        "author_user_id": at("author_id", "author.id"),
+        "created_at": when("created_at"),
+    },
+)
+
+COMMITS = endpoint(
+    "commits",
+    source=Graph("/projects/{project_id}/repository/commits", detail={"with_stats": "true"}),
+    into=RawCommit,
+    key=("project", "commit_id"),
+    keeps=("additions", "deletions"),
+    feature="repository",
+    fields={
+        "commit_id": at("id"),
+        "author_name": masked("author_name"),
+        "author_email_hash": email_hash("author_email"),
+        "authored_at": commit_time("authored_date"),
+        "committed_at": commit_time_or_epoch("committed_date", "created_at", "authored_date"),
+        "parent_ids": at("parent_ids"),
+        "additions": at("stats.additions"),
+        "deletions": at("stats.deletions"),
+        "reverts_sha": reverts_commit("message"),
+        "reverts_mr_iid": reverts_merge_request("message"),
+    },
+)
+
+ENDPOINTS: tuple[Endpoint, ...] = (  # parents first; what others look at before them
+    BRANCHES,
+    ENVIRONMENTS,
+    TAGS,
+    RELEASES,
+    DEPLOYMENTS,
+    MERGE_REQUESTS,
+    PIPELINES,
+    CHILD_PIPELINES,
+    ISSUES,
+    *ISSUE_EVENTS,
+    *MERGE_REQUEST_EVENTS,
+    PUSH_EVENTS,
+    COMMITS,
+    Endpoint("merge_request_details", MERGE_REQUEST_DETAILS, feature="merge_requests"),
+    Endpoint("pipeline_details", PIPELINE_DETAILS, feature="builds"),
+)

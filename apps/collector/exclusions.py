@@ -1,0 +1,68 @@
+"""Which projects are left out, and why; which count as active."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import NamedTuple
+
+from django.db.models import Q
+
+from apps.collector.models import Exclusion, Project, RawMergeRequest
+
+ACTIVE_FOR = dt.timedelta(days=90)
+Reason = Exclusion.Reason
+SETTLED_BY_COLLECTING = (Reason.NO_ACCESS, Reason.FAILED, Reason.QUARANTINED)
+
+
+class Coverage(NamedTuple):
+    """How much of what is active was collected. `ratio` is None when nothing is active."""
+
+    ratio: float | None
+    active: int
+    included: int
+    excluded: list[tuple[str, str]]
+
+
+def exclude(project_id: int, *, reason: str, detail: str, now: dt.datetime) -> None:
+    """Record why a project is left out; the moment of the first time is kept while the reason stays."""
+    known = Exclusion.objects.filter(pk=project_id).first()
+    if known is None or known.reason != reason:
+        Exclusion.objects.update_or_create(
+            project_id=project_id, defaults={"reason": reason, "detail": detail[:500], "since": now}
+        )
+
+
+def admit(project_id: int, *, now: dt.datetime) -> None:
+    """A project that was just collected is neither closed nor failed; whether it is active is seen from its rows."""
+    Exclusion.objects.filter(project_id=project_id, reason__in=SETTLED_BY_COLLECTING).delete()
+    project = Project.objects.get(pk=project_id)
+    active = not project.archived and not project.pending_deletion_at and is_active(project_id, now=now)
+    if project.active_flag != active:
+        Project.objects.filter(pk=project_id).update(active_flag=active)
+
+
+def is_active(project_id: int, *, now: dt.datetime) -> bool:
+    """Whether a merge request was created, updated or merged in the last 90 days."""
+    return RawMergeRequest.objects.filter(project_id=project_id, updated_at__gte=now - ACTIVE_FOR).exists()
+
+
+def coverage(*, now: dt.datetime) -> Coverage:
+    """Included of active. A project that we may not see may well be active, so it counts as such."""
+    excluded = list(Exclusion.objects.select_related("project").order_by("project__path_with_namespace"))
+    closed = {one.project_id for one in excluded if one.reason == Reason.NO_ACCESS}
+    out = {one.project_id for one in excluded}
+    in_scope = Project.objects.filter(in_scope=True)
+    counted = in_scope.filter(Q(active_flag=True) | Q(pk__in=closed)).values_list("pk", flat=True)
+    active = [pk for pk in counted if pk not in out or pk in closed or _still_counts(pk, excluded)]
+    included = sum(pk not in out for pk in active)
+    return Coverage(
+        ratio=included / len(active) if active else None,
+        active=len(active),
+        included=included,
+        excluded=[(one.project.path_with_namespace, one.reason) for one in excluded],
+    )
+
+
+def _still_counts(project_id: int, excluded: list[Exclusion]) -> bool:
+    """Failing is our fault, not the project's: it stays in the denominator."""
+    return any(one.project_id == project_id and one.reason in SETTLED_BY_COLLECTING for one in excluded)

@@ -1,0 +1,150 @@
+"""Reading the default branch's commit graph: from its head down to the oldest commit that anything names.
+
+A commit pushed today may carry last year's dates, so no filter on dates tells what is new: the graph does.
+We read from the head until a page holds nothing unknown, then fetch any parent that is still missing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Min
+
+from apps.collector.errors import GitlabRefused
+from apps.collector.models import Branch, RawCommit, RawDeployment, RawTag
+from apps.collector.normalise import Unfit, instant
+from apps.collector.reading import Page, Reading
+from apps.collector.rest import Pager, Rest
+from apps.collector.shapes import Unread
+
+MOST_GAPS = 500  # parents fetched one by one in a run; what is left is fetched in the next
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The commits of the default branch. `detail`: the query that costs more and is asked for recent pages only."""
+
+    path: str
+    detail: dict[str, Any] = field(default_factory=dict)
+    paths: tuple[str, ...] = ("id", "parent_ids", "committed_date")
+    needs: tuple[str, ...] = ()
+    once: None = field(default=None, repr=False)
+
+    def pages(self, reading: Reading) -> Iterator[Page]:
+        """Newest first from the head, then the gaps."""
+        if not reading.place.default_branch or reading.place.empty:
+            return iter(())
+        return _Walk(self, reading).pages()
+
+
+class _Walk:
+    def __init__(self, source: Graph, reading: Reading) -> None:
+        self._source, self._reading = source, reading
+        self._project = reading.place.project_id
+        self._known = set(
+            RawCommit.objects.filter(project_id=self._project).values_list("commit_id", flat=True)
+        )
+        self._floor = _floor(self._project, reading.since)
+        self._reached = instant(reading.cursor["floor"]) if reading.cursor.get("floor") else None
+        self._lost: set[str] = set(reading.cursor.get("lost", ()))
+        self._wanted: set[str] = _parents(self._project, self._floor) - self._lost
+
+    def pages(self) -> Iterator[Page]:
+        head = _head(self._project, self._reading.place.default_branch)
+        deeper = self._reached is None or self._floor < self._reached
+        if head not in self._known or deeper:
+            yield from self._down(self._reading.place.default_branch or "", deeper=deeper)
+        yield from self._gaps()
+
+    def _down(self, start: str, *, deeper: bool) -> Iterator[Page]:
+        pager = self._pager({"ref_name": start})
+        detail: dict[str, Any] = dict(self._source.detail)
+        while True:
+            answer = pager.ask(detail)
+            rows = [row for row in answer.value if not isinstance(row, Unread)]
+            new = [row for row in rows if row.id not in self._known]
+            moments = [moment for row in rows if (moment := _committed(row))]
+            more = pager.has_more(answer)
+            below = bool(moments) and max(moments) < self._floor
+            done = not more or below or (not new and not deeper)
+            self._take(rows)
+            yield self._page(pager, answer, floor=None if not done else self._floor if more else EPOCH)
+            if done:
+                return
+            if moments and max(moments) < self._reading.since:
+                detail = {}
+            pager.number += 1
+
+    def _gaps(self) -> Iterator[Page]:
+        """Parents of recent commits that the walk by date did not meet: branches of long ago, merged lately."""
+        for _ in range(MOST_GAPS):
+            missing = self._wanted - self._known
+            if not missing:
+                return
+            sha = min(missing)
+            pager = self._pager({"ref_name": sha})
+            try:
+                answer = pager.ask({})
+            except GitlabRefused:
+                self._forget(sha)  # a shallow or grafted history ends here
+                continue
+            rows = [row for row in answer.value if not isinstance(row, Unread)]
+            self._take(rows)
+            if sha not in self._known:
+                self._forget(sha)  # the server does not take a SHA for a ref
+            yield self._page(pager, answer, floor=None)
+
+    def _forget(self, sha: str) -> None:
+        self._wanted.discard(sha)
+        self._lost.add(sha)
+
+    def _take(self, rows: list[Any]) -> None:
+        self._known.update(row.id for row in rows)
+        for row in rows:
+            moment = _committed(row)
+            if moment is None or moment >= self._floor:
+                self._wanted.update(parent for parent in row.parent_ids or () if isinstance(parent, str))
+
+    def _pager(self, query: dict[str, Any]) -> Pager:
+        return Pager(Rest(self._source.path, query=query), self._reading)
+
+    def _page(self, pager: Pager, answer: Any, *, floor: dt.datetime | None) -> Page:
+        if floor is not None:
+            self._reached = min(floor, self._reached) if self._reached else floor
+        floor_text = self._reached.isoformat() if self._reached else ""
+        return pager.page(answer, cursor={"floor": floor_text, "lost": sorted(self._lost)})
+
+
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def _committed(row: Any) -> dt.datetime | None:
+    try:
+        return instant(row.committed_date)
+    except Unfit:
+        return None
+
+
+def _head(project_id: int | None, branch: str | None) -> str | None:
+    return (
+        Branch.objects.filter(project_id=project_id, branch=branch).values_list("head_sha", flat=True).first()
+    )
+
+
+def _parents(project_id: int | None, floor: dt.datetime) -> set[str]:
+    """Every parent that a stored commit at or above the floor names."""
+    lists = RawCommit.objects.filter(project_id=project_id, committed_at__gte=floor).values_list(
+        "parent_ids", flat=True
+    )
+    return {parent for parents in lists for parent in parents}
+
+
+def _floor(project_id: int | None, since: dt.datetime) -> dt.datetime:
+    """The date down to which the graph is wanted: history, the oldest tag, the oldest deployment that worked."""
+    tags = RawTag.objects.filter(project_id=project_id).aggregate(oldest=Min("committed_at"))["oldest"]
+    deployments = RawDeployment.objects.filter(project_id=project_id, status="success")
+    deployed = deployments.aggregate(oldest=Min("created_at"))["oldest"]
+    return min(moment for moment in (since, tags, deployed) if moment is not None)

@@ -1,0 +1,157 @@
+"""Reading lists over REST in an order that loses no row while they change under our hands."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from apps.collector.client import Answer
+from apps.collector.errors import GitlabUnavailable, TooSlow
+from apps.collector.fields import dig
+from apps.collector.normalise import Unfit, instant
+from apps.collector.reading import PER_PAGE, Page, Place, Reading
+
+SMALLEST_PAGE = 20
+
+
+def iso(moment: dt.datetime) -> str:
+    """An instant as a query takes it: UTC with Z, since a plus sign would be read as a blank."""
+    return moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+
+
+def days_before(moment: dt.datetime) -> str:
+    """A day safely before an instant in whatever zone the server lives; for filters that take dates only."""
+    return (moment.astimezone(dt.UTC) - dt.timedelta(days=2)).date().isoformat()
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A list. `anchor` names the parameter of the lower bound of an ascending, re-anchored reading by `by`;
+
+    `newest` an attribute by which the list runs backwards and below which we stop, with `since` as a server-side
+    filter; neither: the list is read as a whole. `once`: further queries that are read a single time, whatever their age.
+    """
+
+    path: str
+    query: Mapping[str, Any] = field(default_factory=dict)
+    anchor: str = ""
+    by: str = "updated_at"
+    newest: str = ""
+    since: str = ""
+    bound: Callable[[dt.datetime], str] = iso
+    once: Callable[[Place], list[dict[str, Any]]] | None = None
+    needs: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> list[str]:
+        """What the order looks at."""
+        return [self.by] if self.anchor else [self.newest] if self.newest else []
+
+    def pages(self, reading: Reading) -> Iterator[Page]:
+        """Every page, in this source's order."""
+        if self.anchor:
+            return self._ascending(reading)
+        return self._newest_first(reading) if self.newest else self._whole(reading)
+
+    def _ascending(self, reading: Reading) -> Iterator[Page]:
+        """Always ask from the last row seen; page on only among rows of one and the same instant."""
+        bound, pager = reading.cursor.get("bound") or iso(reading.since), Pager(self, reading)
+        pager.number = reading.cursor.get("page", 1)
+        while True:
+            answer = pager.ask({self.anchor: bound})
+            moments = [moment for row in answer.value if (moment := _moment(row, self.by))]
+            if moments != sorted(moments) or (
+                moments and moments[0] < instant(bound) - dt.timedelta(seconds=1)
+            ):
+                yield from self._plain(reading)  # a server that knows neither the order nor the bound
+                return
+            more = pager.has_more(answer)
+            if moments and moments[-1] > instant(bound):
+                bound, pager.number = iso(moments[-1]), 1
+            else:
+                pager.number += 1
+            yield pager.page(answer, cursor={"bound": bound, "page": pager.number} if more else {})
+            if not more:
+                return
+
+    def _plain(self, reading: Reading) -> Iterator[Page]:
+        pager = Pager(self, reading)
+        while True:
+            answer = pager.ask({})
+            yield pager.page(answer)
+            if not pager.has_more(answer):
+                return
+            pager.number += 1
+
+    def _newest_first(self, reading: Reading) -> Iterator[Page]:
+        """A row touched meanwhile jumps to the front: its neighbours come twice, none is lost."""
+        pager = Pager(self, reading)
+        more = {self.since: self.bound(reading.since)} if self.since else {}
+        while True:
+            answer = pager.ask(more)
+            moments = [moment for row in answer.value if (moment := _moment(row, self.newest))]
+            yield pager.page(answer)
+            if not pager.has_more(answer) or (moments and max(moments) < reading.since):
+                return
+            pager.number += 1
+
+    def _whole(self, reading: Reading) -> Iterator[Page]:
+        pager, pages = Pager(self, reading), []
+        while True:
+            answer = pager.ask({})
+            pages.append(pager.page(answer))
+            if not pager.has_more(answer):
+                break
+            pager.number += 1
+        documents = [document for page in pages for document in page.documents]
+        yield Page(documents=documents, now=pages[0].now, whole=True)
+
+
+class Pager:
+    """Asks for numbered pages of one list; halves the page once when GitLab cannot make it in time."""
+
+    def __init__(self, source: Rest, reading: Reading) -> None:
+        self._source, self._reading = source, reading
+        self.number, self.size = 1, PER_PAGE
+        self._before: list[Any] | None = None
+
+    def ask(self, more: Mapping[str, Any]) -> Answer:
+        """The page `number`. Raises GitlabUnavailable where the server sends the same page again and again."""
+        try:
+            answer = self._ask(more)
+        except TooSlow:
+            if self.size < PER_PAGE:
+                raise
+            self.size, self.number = self.size // 2, self.number * 2 - 1
+            answer = self._ask(more)
+        if answer.value and answer.value == self._before and self.number > 1:
+            raise GitlabUnavailable("GitLab sends the same page again and again.")
+        self._before = answer.value
+        return answer
+
+    def _ask(self, more: Mapping[str, Any]) -> Answer:
+        query = {**self._source.query, **self._reading.query, **more, "per_page": self.size}
+        if self.number > 1:
+            query["page"] = self.number
+        path = self._reading.path(self._source.path)
+        return self._reading.client.get(path, query=query, decode=self._reading.reader.rows)
+
+    def has_more(self, answer: Answer) -> bool:
+        """By the headers; where a server sends none, a full page promises another."""
+        if not answer.value or answer.following is None:
+            return False
+        return True if answer.following else len(answer.value) >= self.size
+
+    def page(self, answer: Answer, *, cursor: dict[str, Any] | None = None) -> Page:
+        """The answer as documents."""
+        given = self._reading.saw(answer)
+        return Page([(row, given) for row in answer.value], answer.server_time, cursor or {})
+
+
+def _moment(row: Any, name: str) -> dt.datetime | None:
+    try:
+        return instant(dig(row, tuple(name.split("."))))
+    except (Unfit, AttributeError):
+        return None

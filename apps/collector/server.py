@@ -1,0 +1,88 @@
+"""What the configured GitLab was found to be able to do, asked once in a run and kept in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import structlog
+
+from apps.collector.client import Client
+from apps.collector.errors import GitlabRefused, GitlabUnavailable
+from apps.collector.graphql import query_text
+from apps.collector.models import Server
+
+log = structlog.get_logger(__name__)
+REFUSED = "refused"  # beside the types: {"merge_request_details/graphql": reason}
+
+
+class Abilities:
+    """Fields by GraphQL type, and routes that this server turned out to refuse."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.fields: dict[str, list[str]] = {
+            name: kept for name, kept in server.fields.items() if name != REFUSED
+        }
+
+    @classmethod
+    def of(cls, url: str) -> Abilities:
+        """What the last probe found; REST only where there was none."""
+        return cls(Server.objects.filter(url=url).first() or Server(url=url))
+
+    def has(self, needs: Iterable[str]) -> bool:
+        """Whether every `Type.field` exists."""
+        pairs = (need.partition(".") for need in needs)
+        return all(name in self.fields.get(kind, ()) for kind, _, name in pairs)
+
+    def refused(self, entity: str, route: str) -> bool:
+        """Whether this route failed before, since the last probe."""
+        return f"{entity}/{route}" in self._server.fields.get(REFUSED, {})
+
+    def remember_refusal(self, entity: str, route: str, reason: str) -> None:
+        """Do not try this route again until the next probe."""
+        fields = {**self._server.fields}
+        fields[REFUSED] = {**fields.get(REFUSED, {}), f"{entity}/{route}": reason[:200]}
+        self._server.fields = fields
+        if self._server.pk:
+            self._server.save(update_fields=["fields"])
+
+
+def probe(client: Client) -> Server:
+    """Ask version and GraphQL fields and keep them. Raises TokenRefused, GitlabUnavailable where nothing answers."""
+    about: dict[str, Any] = {}
+    try:
+        answer = client.get("/version", query={}, decode=msgspec.json.decode)
+        about, now = answer.value if isinstance(answer.value, dict) else {}, answer.server_time
+    except GitlabRefused:  # an old server, or one that keeps it to itself
+        answer = client.get("/projects", query={"per_page": 1}, decode=msgspec.json.decode)
+        now = answer.server_time
+    server, _ = Server.objects.update_or_create(
+        url=client.url,
+        defaults={
+            "version": str(about.get("version") or "")[:100],
+            "enterprise": about.get("enterprise") if isinstance(about.get("enterprise"), bool) else None,
+            "fields": _fields(client),
+            "probed_at": now,
+        },
+    )
+    return server
+
+
+def _fields(client: Client) -> dict[str, list[str]]:
+    """Field names by type; nothing where the server has no GraphQL or will not describe it."""
+    try:
+        answer = client.graphql(query_text("probe.graphql", {}), variables={}, decode=msgspec.json.decode)
+    except (GitlabRefused, GitlabUnavailable) as error:
+        log.warning("no GraphQL here, reading by REST alone", reason=str(error))
+        return {}
+    data = answer.value.get("data") if isinstance(answer.value, dict) else None
+    if not isinstance(data, dict) or answer.value.get("errors"):
+        return {}
+    return {kind: _names(described) for kind, described in data.items() if isinstance(described, dict)}
+
+
+def _names(described: dict[str, Any]) -> list[str]:
+    fields = described.get("fields")
+    return sorted(one["name"] for one in fields if isinstance(one, dict)) if isinstance(fields, list) else []
