@@ -82,7 +82,7 @@ class Claim:
     cursor: dict[str, Any]
     kind: str
     parameters: dict[str, Any]
-    rows: int = 0  # stored under this claim
+    pages: int = 0  # stored under this claim
 
     def save(self, *, rows: int = 0, requests: int = 0, cursor: dict[str, Any] | None = None) -> None:
         """Add the counts, keep the cursor, extend the lease; call it in the page's own transaction.
@@ -96,7 +96,7 @@ class Claim:
             )
             if sql.rowcount != 1:
                 raise self.lost()
-        self.rows += rows
+        self.pages += bool(rows or requests or cursor)
         if cursor is not None:
             self.cursor = cursor
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, F, Sum
@@ -60,7 +61,7 @@ def _open(run: Run, plan: Plan, position: int) -> int:
     if phase.follows:
         _add_followers(run, phase)
     else:
-        _add(run, phase, {**phase.projects()} if phase.projects else {None: ""})
+        _add(run, phase, phase.projects() if phase.projects else {None: ""})
     return position
 
 
@@ -76,7 +77,7 @@ def _add_followers(run: Run, phase: Phase) -> None:
     _add(run, phase, {step.project_id: step.label for step in done if step.project_id not in there})
 
 
-def _add(run: Run, phase: Phase, projects: dict[int | None, str]) -> None:
+def _add(run: Run, phase: Phase, projects: Mapping[Any, str]) -> None:
     steps = [
         RunStep(run=run, phase=phase.name, project_id=project, label=label)
         for project, label in projects.items()

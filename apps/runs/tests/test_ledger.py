@@ -153,7 +153,7 @@ class TestSaving:
         held.save(rows=100, requests=2, cursor={"page": 1})
         held.save(rows=50, requests=1)
         step.refresh_from_db()
-        assert (step.rows, step.requests, step.cursor, held.rows) == (150, 3, {"page": 1}, 150)
+        assert (step.rows, step.requests, step.cursor, held.pages) == (150, 3, {"page": 1}, 2)
 
     def test_saving_extends_the_lease(self):
         step = a_step(a_run())

@@ -1,0 +1,232 @@
+"""The whole product on one screen. Read this first.
+
+A run goes through the phases of its plan; a phase is one step for all projects, or one for each.
+Steps are rows of the ledger (`apps.runs`). The Celery tasks below are hints that a step is due: they
+carry ids only, and may come twice, late or never. Knows no SQL and no HTTP.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import signal
+import threading
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_process_init, worker_ready
+from django.conf import settings
+from django.db import transaction
+
+from apps.collector import discover
+from apps.collector.client import Client
+from apps.collector.collect import collect
+from apps.exports import artifacts
+from apps.metrics.facts import build
+from apps.metrics.placement import place_all
+from apps.metrics.rollup import roll_up
+from apps.orgmap.place import OrgMap
+from apps.runs import ledger, phases, slots
+from apps.runs import reconcile as keeper
+from apps.runs.ledger import Claim
+from apps.runs.models import Run
+from apps.runs.phases import Phase, Plan
+from tem import clock, hints, history
+from tem.processes import tie_to_parent
+from tem.steps import Work, attempt
+
+DISCOVER = Phase("discover")
+PLACE = Phase("place")
+COLLECT = Phase("collect", projects=history.projects_to_collect)
+COMPUTE = Phase("compute", follows="collect")  # a project's, as soon as it is collected
+RECOMPUTE = Phase("compute", projects=history.projects_with_rows)
+ROLL_UP = Phase("roll_up")
+EXPORT = Phase("export")
+CHECK = Phase("check")
+
+PLANS: dict[str, Plan] = {
+    "backfill": (DISCOVER, PLACE, COLLECT, COMPUTE, ROLL_UP, EXPORT, CHECK),
+    "nightly": (DISCOVER, PLACE, COLLECT, COMPUTE, ROLL_UP, EXPORT, CHECK),
+    "incremental": (DISCOVER, PLACE, COLLECT, COMPUTE, ROLL_UP, CHECK),
+    "recompute": (PLACE, RECOMPUTE, ROLL_UP, EXPORT, CHECK),
+}
+
+
+def start(kind: str, *, slot: str, now: dt.datetime, **asked: Any) -> Run:
+    """Have the product run once; answers the run, or the one of its kind that is under way (`joined`).
+
+    `asked`: days (backfill), first and last (recompute), scheduled.
+    """
+    run = ledger.open_run(kind, slot=slot, parameters=history.parameters(kind, now=now, **asked), now=now)
+    move_on(run.pk)
+    return run
+
+
+# --- the work of each phase: one call into a room, and what the ledger should remember of it -------
+
+
+def discover_all(step: Claim) -> None:
+    client = Client.from_settings()
+    try:
+        groups = OrgMap.load().root_groups
+        discover.discover(client=client, now=clock.now(), since=history.since(step), root_groups=groups)
+    finally:
+        step.save(requests=client.requests)
+
+
+def place_projects(step: Claim) -> None:
+    """A change of placement or rules touches every day of history."""
+    with transaction.atomic():
+        before = history.placement()
+        place_all(org=OrgMap.load())
+        if before != history.placement():
+            step.save(cursor={"all": True})
+
+
+def collect_one(step: Claim) -> None:
+    collect(history.project_of(step), client=Client.from_settings(), since=history.since(step), step=step)
+
+
+def compute_one(step: Claim) -> None:
+    """The build and the days that it touched are stored together, or a crash would forget the days."""
+    with transaction.atomic():
+        difference = build(history.project_of(step), now=clock.now())
+        step.save(cursor=history.noted(step, history.span_of(difference)))
+
+
+def roll_up_days(step: Claim) -> None:
+    """Every day that the computed differences touch, with those that a run before us left behind."""
+    history.close_collection(step, now=clock.now())
+    with transaction.atomic():
+        changes = history.changes(step.run_id)
+        span = history.to_roll_up(step, changes)
+        rows = roll_up(first=span.first, last=span.last, history_from=history.start())
+        history.forget(changes)
+        step.save(rows=rows, cursor=span.as_cursor())
+
+
+def export_days(step: Claim) -> None:
+    """Complete days only: today's values are provisional and are shown, not published."""
+    artifacts.write_days(
+        history.to_export(step),
+        directory=settings.TEM_EXPORT_DIR,
+        run=Run.objects.get(pk=step.run_id),
+        step=step,
+        now=clock.now(),
+    )
+
+
+def check(step: Claim) -> dict[str, Any]:
+    """What the run can say about itself at its end; the quality gates will stand here."""
+    seen = discover.coverage(now=clock.now())
+    return {"active": seen.active, "included": seen.included}
+
+
+# --- the tasks: doors. A hint for one step of the ledger ------------------------------------------
+
+SHORT = {"acks_late": True, "reject_on_worker_lost": True}
+LONG = {**SHORT, "soft_time_limit": 1500, "time_limit": 1620}  # below the broker's visibility timeout
+TIMER_S = 5.0
+
+
+@shared_task(name="tem.pipeline.discover", queue="collect", **SHORT)
+def discover_task(*, run_id: int, step_id: int) -> None:
+    take(step_id, discover_all)
+
+
+@shared_task(name="tem.pipeline.place", queue="compute", **SHORT)
+def place_task(*, run_id: int, step_id: int) -> None:
+    take(step_id, place_projects)
+
+
+@shared_task(name="tem.pipeline.collect", queue="collect", **SHORT)
+def collect_task(*, run_id: int, step_id: int) -> None:
+    take(step_id, collect_one)
+
+
+@shared_task(name="tem.pipeline.compute", queue="compute", **LONG)
+def compute_task(*, run_id: int, step_id: int) -> None:
+    take(step_id, compute_one)
+
+
+@shared_task(name="tem.pipeline.roll_up", queue="compute", **LONG)
+def roll_up_task(*, run_id: int, step_id: int) -> None:
+    take(step_id, roll_up_days)
+
+
+@shared_task(name="tem.pipeline.export", queue="export", **LONG)
+def export_task(*, run_id: int, step_id: int) -> None:
+    take(step_id, export_days)
+
+
+@shared_task(name="tem.pipeline.check", queue="ops", **SHORT)
+def check_task(*, run_id: int, step_id: int) -> None:
+    take(step_id, check)
+
+
+TASKS = {
+    "discover": discover_task,
+    "place": place_task,
+    "collect": collect_task,
+    "compute": compute_task,
+    "roll_up": roll_up_task,
+    "export": export_task,
+    "check": check_task,
+}
+
+
+@shared_task(name="tem.pipeline.tick", queue="ops")
+def tick() -> None:
+    """Once a minute: open the runs that are due (`ensure_runs`)."""
+    ensure_runs(now=clock.now())
+
+
+@shared_task(name="tem.pipeline.reconcile", queue="ops")
+def reconcile() -> None:
+    """Twice a minute: nothing stays lost."""
+    reconcile_now()
+
+
+# --- what keeps it moving -------------------------------------------------------------------------
+
+
+def take(step_id: int, work: Work) -> None:
+    """Claim the step, do its work, move its run on. Not getting the claim is everyday life, not an error."""
+    claim = ledger.claim(step_id, now=clock.now())
+    if claim is not None:
+        attempt(claim, work)
+        move_on(claim.run_id)
+
+
+def move_on(run_id: int) -> None:
+    """Open what the run's finished steps allow, and tell workers of it."""
+    kind = Run.objects.values_list("kind", flat=True).get(pk=run_id)
+    phases.advance(run_id, plan=PLANS[kind], now=clock.now())
+    hints.send(keeper.due(now=clock.now(), run_id=run_id), tasks=TASKS)
+
+
+def ensure_runs(*, now: dt.datetime) -> None:
+    """Open the newest slot of each schedule whose work nothing has done; not before there is a history."""
+    if history.start() is None:
+        return
+    for rhythm in slots.RHYTHMS:
+        if slot := slots.due(rhythm, now=now):
+            start(rhythm.kind, slot=slot.name, now=now, scheduled=True)
+
+
+def reconcile_now() -> None:
+    """Take back what the dead hold, move every active run on, repeat the hints that were lost."""
+    hints.send(keeper.reconcile(plans=PLANS, now=clock.now()) or [], tasks=TASKS)
+
+
+@worker_process_init.connect
+def die_with_worker(**_: Any) -> None:
+    """A pool child does not outlive its worker: what it holds is free at once, not when its lease ends."""
+    tie_to_parent(signal.SIGKILL)
+
+
+@worker_ready.connect
+def keep_reconciling(**_: Any) -> None:
+    """Beat may be away: every worker looks after the ledger too."""
+    over = threading.Event()
+    told = {"every_s": TIMER_S, "over": over}
+    threading.Thread(target=keeper.keep_going, args=(reconcile_now,), kwargs=told, daemon=True).start()

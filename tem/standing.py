@@ -1,0 +1,118 @@
+"""How the installation stands, as `/status` tells it: runs, steps, coverage, queues, slots, versions."""
+
+from __future__ import annotations
+
+import datetime as dt
+import platform
+from collections import Counter
+from importlib.metadata import version
+from typing import Any
+
+from celery import current_app
+from django.db import connection
+from django.db.models import Count
+from kombu.exceptions import OperationalError
+
+from apps.collector.discover import coverage
+from apps.collector.models import Server
+from apps.runs import progress, slots
+from apps.runs.models import Run, RunStep
+from tem import history, hints, pipeline
+from tem.celery import QUEUES
+
+PARTS = ("Django", "celery", "python-gitlab")
+
+
+def status(*, now: dt.datetime, with_names: bool) -> dict[str, Any]:
+    """The whole of it, ready for JSON. Instants are UTC. `with_names`: also project paths and reasons."""
+    return {
+        "now": instant(now),
+        "runs": last_runs(with_names=with_names),
+        "steps": steps(now=now),
+        "coverage": coverage_json(now=now, with_names=with_names),
+        "history_from": str(history.start() or "") or None,
+        "queues": queues(),
+        "next": {rhythm.kind: instant(rhythm.next(now).at) for rhythm in slots.RHYTHMS},
+        "versions": versions(),
+    }
+
+
+def last_runs(*, with_names: bool) -> dict[str, Any]:
+    """The newest run of each kind, None where there was none."""
+    newest = Run.objects.order_by("kind", "-id").distinct("kind")
+    runs = {run.kind: run_json(run, with_names=with_names) for run in newest}
+    return {kind: runs.get(kind) for kind in pipeline.PLANS}
+
+
+def run_json(run: Run, *, with_names: bool) -> dict[str, Any]:
+    """One run: what was asked, how far it is, how it ended."""
+    seen = progress.snapshot(run.pk, now=run.finished_at or run.requested_at)
+    told = {
+        "id": run.pk,
+        "kind": run.kind,
+        "state": run.state,
+        "phase": run.phase,
+        "first": run.parameters.get("first"),
+        "last": run.parameters.get("last"),
+        "requested_at": instant(run.requested_at),
+        "finished_at": instant(run.finished_at),
+        "rows": seen.rows,
+        "requests": seen.requests,
+        "phases": {
+            phase.name: {"total": phase.total, "done": phase.done, "left_out": phase.left_out}
+            for phase in seen.phases
+        },
+    }
+    return {**told, "reason": run.reason} if with_names else told
+
+
+def steps(*, now: dt.datetime) -> dict[str, Any]:
+    """Steps of the runs under way by state, and for how many seconds the oldest has waited to be taken."""
+    active = RunStep.objects.filter(run__state=Run.State.ACTIVE)
+    states = dict(active.order_by().values_list("state").annotate(count=Count("id")))
+    oldest = active.filter(state=RunStep.State.PENDING, hinted_at__isnull=False).order_by("hinted_at").first()
+    waited = max(0, round((now - oldest.hinted_at).total_seconds())) if oldest and oldest.hinted_at else None
+    return {**{state: states.get(state, 0) for state in RunStep.State.values}, "oldest_pending_s": waited}
+
+
+def coverage_json(*, now: dt.datetime, with_names: bool) -> dict[str, Any]:
+    """Which share of the active projects is collected, and why the others are not."""
+    seen = coverage(now=now)
+    told: dict[str, Any] = {
+        "ratio": None if seen.ratio is None else round(float(seen.ratio), 4),
+        "active": seen.active,
+        "included": seen.included,
+        "excluded": dict(Counter(str(reason) for _, reason in seen.excluded)),
+    }
+    if with_names:
+        told["excluded_projects"] = [{"repo": path, "reason": str(reason)} for path, reason in seen.excluded]
+    return told
+
+
+def queues() -> dict[str, int] | None:
+    """Hints that wait, by queue; None while the broker is away."""
+    try:
+        with current_app.connection_for_read() as link:
+            link.ensure_connection(max_retries=1, interval_start=0, timeout=2)
+            return {name: hints.waiting(name, connection=link) for name in QUEUES}
+    except (OperationalError, OSError):
+        return None
+
+
+def versions() -> dict[str, str]:
+    """Of what runs here, and of GitLab and PostgreSQL as last seen."""
+    server = Server.objects.order_by("-probed_at").first()
+    with connection.cursor() as sql:
+        sql.execute("show server_version")
+        database = sql.fetchone()[0]
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in PARTS},
+        "postgresql": database,
+        "gitlab": server.version if server else "",
+    }
+
+
+def instant(at: dt.datetime | None) -> str | None:
+    """ISO 8601 in UTC, to the second."""
+    return None if at is None else at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,82 @@
+"""From a claim to what came of it: every way in which a step's work can end, in one place.
+
+Anticipated errors become rows of the ledger here; whatever nobody anticipated is logged with its
+traceback and tried again, five times at most. Nothing is swallowed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from celery.exceptions import SoftTimeLimitExceeded
+
+from apps.collector.errors import GitlabRefused, GitlabUnavailable, TokenRefused
+from apps.runs import ledger, phases
+from apps.runs.errors import LostClaim
+from apps.runs.lease import kept
+from apps.runs.ledger import Claim
+from apps.runs.models import Run
+from tem import clock
+
+Work = Callable[[Claim], dict[str, Any] | None]
+"""What a step does; it answers the cursor to keep with the finished step, or None to keep what was saved."""
+
+LONGEST_WAIT_S = 900
+
+log = structlog.get_logger(__name__)
+
+
+def attempt(claim: Claim, work: Work) -> None:
+    """Do the work under a lease that is kept alive, and enter in the ledger how it ended."""
+    try:
+        with kept(claim):
+            cursor = work(claim)
+        ledger.finish(claim, cursor=cursor, now=clock.now())
+    except LostClaim:
+        log.info("claim lost", run=claim.run_id, step=claim.step_id, project=claim.project_id)
+    except Exception as error:
+        _enter(claim, error)
+
+
+def _enter(claim: Claim, error: Exception) -> None:
+    """Enter an attempt that did not succeed; by then the step may be another's, which is fine."""
+    told = {"run": claim.run_id, "step": claim.step_id, "phase": claim.phase, "project": claim.project_id}
+    try:
+        match error:
+            case TokenRefused():
+                phases.end_run(claim.run_id, state=Run.State.FAILED, reason=str(error), now=clock.now())
+            case GitlabRefused():
+                ledger.leave_out(claim, error=error, now=clock.now())
+            case GitlabUnavailable() if _is_hopeless(claim):
+                ledger.leave_out(claim, error=error, now=clock.now())
+            case GitlabUnavailable():
+                _put_back(claim, error, after_s=_wait_s(claim, error), is_fruitful=claim.pages > 0)
+            case SoftTimeLimitExceeded():
+                _put_back(claim, error, after_s=0, is_fruitful=claim.pages > 0)
+            case _:
+                log.exception("step failed", **told, attempt=claim.attempt, exc_info=error)
+                _put_back(claim, error, after_s=2**claim.attempt, is_fruitful=False)
+    except LostClaim:
+        log.info("claim lost", **told)
+
+
+def _put_back(claim: Claim, error: Exception, *, after_s: float, is_fruitful: bool) -> None:
+    after = dt.timedelta(seconds=after_s)
+    ledger.put_back(claim, error=error, after=after, is_fruitful=is_fruitful, now=clock.now())
+
+
+def _is_hopeless(claim: Claim) -> bool:
+    """Somebody asked for this run and GitLab was not even there to begin with: better to say so soon."""
+    return claim.project_id is None and not claim.parameters["scheduled"] and claim.attempt >= 2
+
+
+def _wait_s(claim: Claim, error: GitlabUnavailable) -> float:
+    """Twice as long after each fruitless attempt, at least what GitLab asked for, 15 minutes at most.
+
+    A run by schedule has the night; one that somebody asked for has a person who waits.
+    """
+    first_s = 60.0 if claim.parameters["scheduled"] else 5.0
+    return min(LONGEST_WAIT_S, max(first_s * 2.0 ** (claim.attempt - 1), error.retry_after_s))
