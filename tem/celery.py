@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init
+from celery.signals import beat_init, worker_process_init
 from kombu import Queue
 
+from tem.processes import tie_to_parent
 from tem.schedule import BEAT
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tem.settings")
@@ -52,6 +54,7 @@ app.conf.update(
     task_serializer="json",
     result_serializer="json",
     accept_content=["json"],
+    worker_concurrency=settings.TEM_MAX_PARALLELISM,
     worker_prefetch_multiplier=1,
     worker_cancel_long_running_tasks_on_connection_loss=True,
     worker_soft_shutdown_timeout=45,
@@ -65,6 +68,12 @@ app.conf.update(
 )
 app.autodiscover_tasks()
 app.autodiscover_tasks(["tem"], related_name="pipeline")
+
+
+@worker_process_init.connect
+def end_with_the_worker(**_: Any) -> None:
+    """A pool process does not outlive its worker: left alone it would finish a task that nobody awaits."""
+    tie_to_parent(signal.SIGKILL)
 
 
 @beat_init.connect

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 TIMESTAMP = structlog.processors.TimeStamper(fmt="iso", utc=True)
-SHARED = [
+SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,

@@ -28,7 +28,7 @@ def problems_of(variables: Mapping[str, str]) -> list[str]:
         (redis, lambda: redis_problem(redis)),
         (url, lambda: gitlab_problem(url, token)),
     ]
-    named = {problem.split(":")[0] for problem in env.problems}
+    named = {problem.split(":")[0].removesuffix("_FILE") for problem in env.problems}
     missing = [words for words in missing_gitlab(url=url, token=token) if words.split(":")[0] not in named]
     tried = [check() for given, check in checks if given]
     return [*settings_problems(), *missing, *(problem for problem in tried if problem)]
@@ -51,7 +51,7 @@ def database_problem(address: str) -> str:
     try:
         psycopg.connect(address, connect_timeout=PATIENCE_S).close()
     except psycopg.Error as error:
-        reason = str(error).strip().splitlines()[-1]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         return f"TEM_DB_CONNECTION: PostgreSQL cannot be used: {reason}"
     return ""
 

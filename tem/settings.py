@@ -111,11 +111,16 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
 }
-UNFOLD = {"SITE_TITLE": "TEM", "SITE_HEADER": "Toman Engineering Metrics", "SITE_URL": "/"}
+UNFOLD = {
+    "SITE_TITLE": "TEM",
+    "SITE_HEADER": "Toman Engineering Metrics",
+    "SITE_URL": "/",
+    "SITE_SYMBOL": "monitoring",
+    "SIDEBAR": {"navigation": "tem.admin.navigation"},
+}
 
 # --- Static files: served by the web process itself, straight from the packages -----------------
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [path for path in [BASE_DIR / "static"] if path.is_dir()]
 WHITENOISE_USE_FINDERS = True
 

@@ -70,15 +70,27 @@ class Stack:
             raise MemberEnded(f"preparing the database ended with status {status} (see {member.log})")
         self.say("the database is ready")
 
-    def workers(self) -> None:
+    def workers(self) -> Member:
         """One prefork worker for all queues; its size is TEM_MAX_PARALLELISM, which the app reads."""
         command = [*CELERY, "worker", "-Q", "collect,compute,export,ops", "--loglevel", "INFO"]
-        command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-        self.runner.start("worker", command, variables={"TEM_LOG_FORMAT": "json"})
+        command += [
+            "--hostname",
+            f"{self.runner.stack_id}@%h",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+        ]
+        return self.runner.start("worker", command, variables={"TEM_LOG_FORMAT": "json"})
+
+    def wait_for_workers(self, worker: Member) -> None:
+        self.runner.wait_for(
+            lambda: " ready." in worker.log.read_text(), limit_s=60, what="the worker's start"
+        )
 
     def beat(self) -> None:
-        pidfile = ["--pidfile", ""]
-        self.runner.start("beat", [*CELERY, "beat", *pidfile], variables={"TEM_LOG_FORMAT": "json"})
+        """The clock of the schedule; no pid file, for the supervisor knows whether it runs."""
+        command = [*CELERY, "beat", "--pidfile", "", "--loglevel", "INFO"]
+        self.runner.start("beat", command, variables={"TEM_LOG_FORMAT": "json"})
 
     def web(self, *, preferred_port: int) -> str:
         """gunicorn on a socket of ours, so that no other process can take the port; its address."""
@@ -108,11 +120,10 @@ class Stack:
         self.runner.start("flower", command, variables={"FLOWER_BASIC_AUTH": login})
         return f"http://127.0.0.1:{port}/"
 
-    def run(self, kind: str, *, days: str) -> int:
-        """One run to its end, with its progress on the terminal; 0 done, 3 partial, 1 failed."""
+    def start_run(self, kind: str, *, days: str) -> Member:
+        """One run, with its progress on the terminal; its status will be 0 done, 3 partial, 1 failed."""
         options = ["--days", days] if kind == "backfill" else []
-        member = self.runner.start("run", [*MANAGE, "run", kind, *options, "--wait"], shown=True)
-        return self.runner.finish(member)
+        return self.runner.start("run", [*MANAGE, "run", kind, *options, "--wait"], shown=True)
 
     def demo_gitlab(self) -> Member:
         token = kept_secret(self.home, "demo_token")
@@ -158,10 +169,12 @@ def demo(*, serve: bool, days: str) -> int:
         at_last.enter_context(stack.services())  # so that they end after the members
         stack.prepare()
         stack.wait_for_demo_gitlab(gitlab)
-        stack.workers()
+        worker = stack.workers()
+        run = stack.start_run("backfill", days=days)
+        stack.wait_for_workers(worker)  # on few cores the run goes first, then what only looks at it
         address = stack.web(preferred_port=0)
         stack.beat()
-        status = stack.run("backfill", days=days)
+        status = stack.runner.finish(run)
         password = kept_secret(home, "admin_password", size=12)
         stack.say(f"dashboard {address}   login admin   password {password}")
         if serve and status in (DONE, PARTIAL):
@@ -211,7 +224,7 @@ def once(kind: str, *, days: str) -> int:
     with stack.services(), stack.runner:
         stack.prepare()
         stack.workers()
-        return stack.run(kind, days=days)
+        return stack.runner.finish(stack.start_run(kind, days=days))
 
 
 def serve_until_asked(stack: Stack) -> None:
