@@ -1,4 +1,4 @@
-"""The admin's own parts: what every list shares, the sidebar, and sign-in accounts. Knows no room's tables."""
+"""What every list of the admin shares, the sidebar, the accounts. Knows tables by name only."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from tem import clock
 
 ENTITIES_SHOWN = 500
 _DAY = dt.timedelta(days=1)
+_KINDS = {"org": "Organisation", "business_line": "Business line", "team": "Team", "repo": "Repo"}
 _HEADINGS = {"org": "Organisation", "business_line": "Business lines", "team": "Teams", "repo": "Repos"}
 
 
@@ -63,6 +64,7 @@ def _frame(house: Standing, *, scope: Scope | None, day: dt.date | None, now: dt
     return {
         "house": house,
         "scope": scope,
+        "kind": _KINDS[scope.kind] if scope else "",
         "day": day,
         "is_provisional": day == today,
         "earlier": earlier if earlier and first and earlier >= first else None,

@@ -9,7 +9,7 @@ from decimal import Decimal
 from django.conf import settings
 from django.db.models import Count, Max, Min, Q
 
-from apps.collector.discover import Coverage, coverage
+from apps.collector.exclusions import Coverage, coverage
 from apps.exports.models import Artifact
 from apps.exports.wording import figure, local
 from apps.metrics.models import MetricDaily

@@ -16,7 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
-from apps.collector.discover import coverage
+from apps.collector.exclusions import coverage
 from apps.collector.models import Server
 from apps.exports.errors import ExportRefused
 from apps.metrics.models import Scope
@@ -178,8 +178,8 @@ def _json(value: Any) -> str:
 def csv_cells(*cells: str | None) -> str:
     """Cells of one CSV line: quoted where RFC 4180 wants it, harmless to a spreadsheet, empty for null."""
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(_harmless(str(cell or "")) for cell in cells)
-    return line.getvalue()
+    csv.writer(line).writerow(_harmless(str(cell or "")) for cell in cells)
+    return line.getvalue().removesuffix("\r\n")
 
 
 def _harmless(cell: str) -> str:

@@ -49,9 +49,12 @@ class Change:
 
     @property
     def sentence(self) -> str:
-        if self.verdict == "same":
-            return "unchanged"
-        return f"{self.amount} {self.verdict}".strip()
+        """The move and what it means: `+2.1 h, worse`."""
+        return ", ".join(part for part in (self.amount, self.verdict) if part)
+
+    @property
+    def link(self) -> str:
+        return "than on" if self.verdict in ("better", "worse") else "since"
 
 
 def change(
@@ -62,7 +65,7 @@ def change(
         return None
     move = now - before
     if move == 0:
-        return Change("same", "=", "", since)
+        return Change("unchanged", "=", "", since)
     arrow = "▲" if move > 0 else "▼"
     verdict = "" if better == "neither" else "better" if (move > 0) == (better == "up") else "worse"
     sign = "+" if move > 0 else "\u2212"

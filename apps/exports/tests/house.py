@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 
+from django.db import connection
+
 from apps.collector.models import Exclusion, Project, Server
 from apps.metrics.models import MetricDaily, Scope
 from apps.metrics.registry import METRICS
@@ -69,13 +71,15 @@ def value(
 
 def fill(*, first: dt.date = FIRST, last: dt.date = DAY) -> None:
     """Every metric of every scope on every day: values that differ by day, metric and scope."""
-    days = clock.days_between(first, last)
-    MetricDaily.objects.bulk_create(
-        MetricDaily(
-            day=day, metric=metric.key, window=str(metric.window), scope=scope, n=20,
-            value=Decimal(day.toordinal() % 97 + place) / 7 + scope.pk % 5,
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            insert into metric_daily (day, metric, "window", scope_id, value, n, reason)
+            select day::date, m.key, m."window", s.id,
+                   round((extract(doy from day) + place * 7 + s.id) / 7, 4), 20, ''
+              from generate_series(%s::date, %s::date, interval '1 day') day
+             cross join unnest(%s::text[], %s::text[]) with ordinality as m(key, "window", place)
+             cross join metric_scope s
+            """,
+            [first, last, [m.key for m in METRICS], [str(m.window) for m in METRICS]],
         )
-        for scope in Scope.objects.all()
-        for place, metric in enumerate(METRICS)
-        for day in days
-    )  # fmt: skip
