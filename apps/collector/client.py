@@ -32,6 +32,7 @@ LARGEST_BODY = 64 * 2**20
 CONNECTIONS = 16
 ATTEMPTS = 8
 PATIENCE_S = 45.0  # waits longer than this are given back to the ledger instead of slept
+stamina.instrumentation.set_on_retry_hooks(())  # a retry is the normal life of a client, not a warning
 TIME_LIMITS = frozenset({408, 502, 504, 524})
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
 

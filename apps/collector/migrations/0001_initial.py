@@ -6,440 +6,767 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Project',
+            name="Project",
             fields=[
-                ('fetched_at', models.DateTimeField()),
-                ('project_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('path_with_namespace', models.TextField()),
-                ('default_branch', models.TextField(blank=True, null=True)),
-                ('visibility', models.TextField(blank=True, null=True)),
-                ('active_flag', models.BooleanField(default=False)),
-                ('name', models.TextField(blank=True, null=True)),
-                ('web_url', models.TextField(blank=True, null=True)),
-                ('namespace_kind', models.TextField(blank=True, null=True)),
-                ('archived', models.BooleanField(null=True)),
-                ('empty_repo', models.BooleanField(null=True)),
-                ('pending_deletion_at', models.TextField(blank=True, null=True)),
-                ('repository_access_level', models.TextField(blank=True, null=True)),
-                ('merge_requests_access_level', models.TextField(blank=True, null=True)),
-                ('issues_access_level', models.TextField(blank=True, null=True)),
-                ('builds_access_level', models.TextField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(null=True)),
-                ('last_activity_at', models.DateTimeField(null=True)),
-                ('in_scope', models.BooleanField(default=True, help_text='Listed under a root group by the last discovery.')),
+                ("fetched_at", models.DateTimeField()),
+                ("project_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("path_with_namespace", models.TextField()),
+                ("default_branch", models.TextField(blank=True, null=True)),
+                ("visibility", models.TextField(blank=True, null=True)),
+                ("active_flag", models.BooleanField(default=False)),
+                ("name", models.TextField(blank=True, null=True)),
+                ("web_url", models.TextField(blank=True, null=True)),
+                ("namespace_kind", models.TextField(blank=True, null=True)),
+                ("archived", models.BooleanField(null=True)),
+                ("empty_repo", models.BooleanField(null=True)),
+                ("pending_deletion_at", models.TextField(blank=True, null=True)),
+                ("repository_access_level", models.TextField(blank=True, null=True)),
+                ("merge_requests_access_level", models.TextField(blank=True, null=True)),
+                ("issues_access_level", models.TextField(blank=True, null=True)),
+                ("builds_access_level", models.TextField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(null=True)),
+                ("last_activity_at", models.DateTimeField(null=True)),
+                (
+                    "in_scope",
+                    models.BooleanField(
+                        default=True, help_text="Listed under a root group by the last discovery."
+                    ),
+                ),
             ],
             options={
-                'db_table': 'dim_project',
-                'ordering': ['path_with_namespace'],
+                "db_table": "dim_project",
+                "ordering": ["path_with_namespace"],
             },
         ),
         migrations.CreateModel(
-            name='Server',
+            name="Server",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('url', models.TextField(unique=True)),
-                ('version', models.TextField(blank=True)),
-                ('enterprise', models.BooleanField(null=True)),
-                ('history_since', models.DateTimeField(help_text='Local midnight from which history is complete.', null=True)),
-                ('fields', models.JSONField(default=dict, help_text='GraphQL type -> names of its fields; empty: REST only.')),
-                ('probed_at', models.DateTimeField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("url", models.TextField(unique=True)),
+                ("version", models.TextField(blank=True)),
+                ("enterprise", models.BooleanField(null=True)),
+                (
+                    "history_since",
+                    models.DateTimeField(
+                        help_text="Local midnight from which history is complete.", null=True
+                    ),
+                ),
+                (
+                    "fields",
+                    models.JSONField(
+                        default=dict, help_text="GraphQL type -> names of its fields; empty: REST only."
+                    ),
+                ),
+                ("probed_at", models.DateTimeField()),
             ],
             options={
-                'db_table': 'gitlab_server',
+                "db_table": "gitlab_server",
             },
         ),
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('fetched_at', models.DateTimeField()),
-                ('user_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('username', models.TextField()),
-                ('name', models.TextField(blank=True, null=True)),
-                ('state', models.TextField(blank=True, null=True)),
-                ('is_bot', models.BooleanField(help_text="GitLab's own flag; null where it did not say.", null=True)),
-                ('email_hash', models.TextField(blank=True, null=True)),
+                ("fetched_at", models.DateTimeField()),
+                ("user_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("username", models.TextField()),
+                ("name", models.TextField(blank=True, null=True)),
+                ("state", models.TextField(blank=True, null=True)),
+                (
+                    "is_bot",
+                    models.BooleanField(help_text="GitLab's own flag; null where it did not say.", null=True),
+                ),
+                ("email_hash", models.TextField(blank=True, null=True)),
             ],
             options={
-                'db_table': 'dim_user',
-                'ordering': ['username'],
+                "db_table": "dim_user",
+                "ordering": ["username"],
             },
         ),
         migrations.CreateModel(
-            name='Exclusion',
+            name="Exclusion",
             fields=[
-                ('project', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, primary_key=True, related_name='exclusion', serialize=False, to='collector.project')),
-                ('reason', models.CharField(choices=[('archived', 'Archived'), ('empty', 'Empty'), ('no_access', 'No Access'), ('pending_deletion', 'Pending Deletion'), ('merge_requests_disabled', 'Merge Requests Disabled'), ('out_of_scope', 'Out Of Scope'), ('failed', 'Failed'), ('quarantined', 'Quarantined')], max_length=32)),
-                ('detail', models.TextField(blank=True)),
-                ('since', models.DateTimeField()),
+                (
+                    "project",
+                    models.OneToOneField(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        primary_key=True,
+                        related_name="exclusion",
+                        serialize=False,
+                        to="collector.project",
+                    ),
+                ),
+                (
+                    "reason",
+                    models.CharField(
+                        choices=[
+                            ("archived", "Archived"),
+                            ("empty", "Empty"),
+                            ("no_access", "No Access"),
+                            ("pending_deletion", "Pending Deletion"),
+                            ("merge_requests_disabled", "Merge Requests Disabled"),
+                            ("out_of_scope", "Out Of Scope"),
+                            ("failed", "Failed"),
+                            ("quarantined", "Quarantined"),
+                        ],
+                        max_length=32,
+                    ),
+                ),
+                ("detail", models.TextField(blank=True)),
+                ("since", models.DateTimeField()),
             ],
             options={
-                'db_table': 'exclusion',
+                "db_table": "exclusion",
             },
         ),
         migrations.CreateModel(
-            name='IngestionState',
+            name="IngestionState",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('level', models.CharField(help_text='project or group', max_length=16)),
-                ('level_id', models.BigIntegerField()),
-                ('entity', models.CharField(max_length=64)),
-                ('last_seen_updated_at', models.DateTimeField(help_text="The watermark, by the server's clock.", null=True)),
-                ('last_run_at', models.DateTimeField(null=True)),
-                ('history_from', models.DateTimeField(help_text='How far back this entity has been read.', null=True)),
-                ('cursor', models.JSONField(default=dict, help_text='Where an unfinished scan stands.')),
-                ('unavailable', models.CharField(blank=True, help_text='Why GitLab refused it, from the closed list.', max_length=32)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("level", models.CharField(help_text="project or group", max_length=16)),
+                ("level_id", models.BigIntegerField()),
+                ("entity", models.CharField(max_length=64)),
+                (
+                    "last_seen_updated_at",
+                    models.DateTimeField(help_text="The watermark, by the server's clock.", null=True),
+                ),
+                ("last_run_at", models.DateTimeField(null=True)),
+                (
+                    "history_from",
+                    models.DateTimeField(help_text="How far back this entity has been read.", null=True),
+                ),
+                ("cursor", models.JSONField(default=dict, help_text="Where an unfinished scan stands.")),
+                (
+                    "unavailable",
+                    models.CharField(
+                        blank=True, help_text="Why GitLab refused it, from the closed list.", max_length=32
+                    ),
+                ),
             ],
             options={
-                'db_table': 'ingestion_state',
-                'constraints': [models.UniqueConstraint(fields=('level', 'level_id', 'entity'), name='ingestion_state_key')],
+                "db_table": "ingestion_state",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("level", "level_id", "entity"), name="ingestion_state_key"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Branch',
+            name="Branch",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('fetched_at', models.DateTimeField()),
-                ('branch', models.TextField()),
-                ('protected_flag', models.BooleanField(null=True)),
-                ('is_default', models.BooleanField(null=True)),
-                ('head_sha', models.TextField(blank=True, null=True)),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("fetched_at", models.DateTimeField()),
+                ("branch", models.TextField()),
+                ("protected_flag", models.BooleanField(null=True)),
+                ("is_default", models.BooleanField(null=True)),
+                ("head_sha", models.TextField(blank=True, null=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'branches',
-                'db_table': 'dim_branch',
-                'constraints': [models.UniqueConstraint(fields=('project', 'branch'), name='dim_branch_key')],
+                "verbose_name_plural": "branches",
+                "db_table": "dim_branch",
+                "constraints": [models.UniqueConstraint(fields=("project", "branch"), name="dim_branch_key")],
             },
         ),
         migrations.CreateModel(
-            name='Quarantine',
+            name="Quarantine",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('entity', models.CharField(max_length=64)),
-                ('entity_id', models.TextField(blank=True)),
-                ('reason', models.TextField()),
-                ('payload_hash', models.CharField(max_length=64)),
-                ('first_seen_at', models.DateTimeField()),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("entity", models.CharField(max_length=64)),
+                ("entity_id", models.TextField(blank=True)),
+                ("reason", models.TextField()),
+                ("payload_hash", models.CharField(max_length=64)),
+                ("first_seen_at", models.DateTimeField()),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'quarantine',
-                'constraints': [models.UniqueConstraint(fields=('project', 'entity', 'entity_id', 'payload_hash'), name='quarantine_key')],
+                "db_table": "quarantine",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("project", "entity", "entity_id", "payload_hash"), name="quarantine_key"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='RawBranchHead',
+            name="RawBranchHead",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('fetched_at', models.DateTimeField()),
-                ('branch', models.TextField()),
-                ('head_sha', models.TextField()),
-                ('observed_at', models.DateTimeField()),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("fetched_at", models.DateTimeField()),
+                ("branch", models.TextField()),
+                ("head_sha", models.TextField()),
+                ("observed_at", models.DateTimeField()),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'raw_branch_head',
-                'constraints': [models.UniqueConstraint(fields=('project', 'branch', 'observed_at'), name='raw_branch_head_key')],
+                "db_table": "raw_branch_head",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("project", "branch", "observed_at"), name="raw_branch_head_key"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='RawCommit',
+            name="RawCommit",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('fetched_at', models.DateTimeField()),
-                ('commit_id', models.TextField()),
-                ('author_user_id', models.BigIntegerField(null=True)),
-                ('author_name', models.TextField(blank=True, null=True)),
-                ('author_email_hash', models.TextField(blank=True, null=True)),
-                ('authored_at', models.DateTimeField(null=True)),
-                ('committed_at', models.DateTimeField()),
-                ('parent_ids', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), default=list, size=None)),
-                ('additions', models.IntegerField(null=True)),
-                ('deletions', models.IntegerField(null=True)),
-                ('is_signed', models.BooleanField(null=True)),
-                ('reverts_sha', models.TextField(blank=True, help_text='From «This reverts commit <sha>».', null=True)),
-                ('reverts_mr_iid', models.BigIntegerField(help_text='From «This reverts merge request !<iid>».', null=True)),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("fetched_at", models.DateTimeField()),
+                ("commit_id", models.TextField()),
+                ("author_user_id", models.BigIntegerField(null=True)),
+                ("author_name", models.TextField(blank=True, null=True)),
+                ("author_email_hash", models.TextField(blank=True, null=True)),
+                ("authored_at", models.DateTimeField(null=True)),
+                ("committed_at", models.DateTimeField()),
+                (
+                    "parent_ids",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.TextField(), default=list, size=None
+                    ),
+                ),
+                ("additions", models.IntegerField(null=True)),
+                ("deletions", models.IntegerField(null=True)),
+                ("is_signed", models.BooleanField(null=True)),
+                (
+                    "reverts_sha",
+                    models.TextField(blank=True, help_text="From «This reverts commit <sha>».", null=True),
+                ),
+                (
+                    "reverts_mr_iid",
+                    models.BigIntegerField(help_text="From «This reverts merge request !<iid>».", null=True),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'raw_commit',
-                'indexes': [models.Index(fields=['project', 'committed_at'], name='raw_commit_when')],
-                'constraints': [models.UniqueConstraint(fields=('project', 'commit_id'), name='raw_commit_key')],
+                "db_table": "raw_commit",
+                "indexes": [models.Index(fields=["project", "committed_at"], name="raw_commit_when")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("project", "commit_id"), name="raw_commit_key")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='RawDeployment',
+            name="RawDeployment",
             fields=[
-                ('fetched_at', models.DateTimeField()),
-                ('deployment_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('iid', models.BigIntegerField(null=True)),
-                ('status', models.TextField()),
-                ('environment', models.TextField(blank=True, null=True)),
-                ('sha', models.TextField(blank=True, null=True)),
-                ('ref', models.TextField(blank=True, null=True)),
-                ('pipeline_id', models.BigIntegerField(null=True)),
-                ('job_id', models.BigIntegerField(null=True)),
-                ('created_at', models.DateTimeField()),
-                ('updated_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(help_text='When its job finished; null where no job made it.', null=True)),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                ("fetched_at", models.DateTimeField()),
+                ("deployment_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("iid", models.BigIntegerField(null=True)),
+                ("status", models.TextField()),
+                ("environment", models.TextField(blank=True, null=True)),
+                ("sha", models.TextField(blank=True, null=True)),
+                ("ref", models.TextField(blank=True, null=True)),
+                ("pipeline_id", models.BigIntegerField(null=True)),
+                ("job_id", models.BigIntegerField(null=True)),
+                ("created_at", models.DateTimeField()),
+                ("updated_at", models.DateTimeField(null=True)),
+                (
+                    "finished_at",
+                    models.DateTimeField(
+                        help_text="When its job finished; null where no job made it.", null=True
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'raw_deployment',
-                'indexes': [models.Index(fields=['project', 'pipeline_id'], name='raw_deployment_pipeline')],
+                "db_table": "raw_deployment",
+                "indexes": [models.Index(fields=["project", "pipeline_id"], name="raw_deployment_pipeline")],
             },
         ),
         migrations.CreateModel(
-            name='RawEnvironment',
+            name="RawEnvironment",
             fields=[
-                ('fetched_at', models.DateTimeField()),
-                ('environment_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('name', models.TextField()),
-                ('tier', models.TextField(blank=True, null=True)),
-                ('state', models.TextField(blank=True, null=True)),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                ("fetched_at", models.DateTimeField()),
+                ("environment_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("name", models.TextField()),
+                ("tier", models.TextField(blank=True, null=True)),
+                ("state", models.TextField(blank=True, null=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'raw_environment',
-                'indexes': [models.Index(fields=['project', 'name'], name='raw_environment_name')],
+                "db_table": "raw_environment",
+                "indexes": [models.Index(fields=["project", "name"], name="raw_environment_name")],
             },
         ),
         migrations.CreateModel(
-            name='RawIssue',
+            name="RawIssue",
             fields=[
-                ('fetched_at', models.DateTimeField()),
-                ('issue_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('iid', models.BigIntegerField()),
-                ('author_user_id', models.BigIntegerField(null=True)),
-                ('state', models.TextField()),
-                ('issue_type', models.TextField(blank=True, null=True)),
-                ('labels', models.JSONField(default=list)),
-                ('moved_to_id', models.BigIntegerField(null=True)),
-                ('created_at', models.DateTimeField()),
-                ('updated_at', models.DateTimeField()),
-                ('closed_at', models.DateTimeField(null=True)),
-                ('reopened_count', models.IntegerField(null=True)),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                ("fetched_at", models.DateTimeField()),
+                ("issue_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("iid", models.BigIntegerField()),
+                ("author_user_id", models.BigIntegerField(null=True)),
+                ("state", models.TextField()),
+                ("issue_type", models.TextField(blank=True, null=True)),
+                ("labels", models.JSONField(default=list)),
+                ("moved_to_id", models.BigIntegerField(null=True)),
+                ("created_at", models.DateTimeField()),
+                ("updated_at", models.DateTimeField()),
+                ("closed_at", models.DateTimeField(null=True)),
+                ("reopened_count", models.IntegerField(null=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'raw_issue',
-                'indexes': [models.Index(fields=['project', 'issue_id'], name='raw_issue_project')],
+                "db_table": "raw_issue",
+                "indexes": [models.Index(fields=["project", "issue_id"], name="raw_issue_project")],
             },
         ),
         migrations.CreateModel(
-            name='RawIssueEvent',
+            name="RawIssueEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('fetched_at', models.DateTimeField()),
-                ('issue_id', models.BigIntegerField()),
-                ('event_key', models.TextField()),
-                ('state', models.TextField(help_text='closed or reopened')),
-                ('at', models.DateTimeField()),
-                ('actor_user_id', models.BigIntegerField(null=True)),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("fetched_at", models.DateTimeField()),
+                ("issue_id", models.BigIntegerField()),
+                ("event_key", models.TextField()),
+                ("state", models.TextField(help_text="closed or reopened")),
+                ("at", models.DateTimeField()),
+                ("actor_user_id", models.BigIntegerField(null=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'raw_issue_event',
-                'indexes': [models.Index(fields=['project', 'issue_id'], name='raw_issue_event_issue')],
-                'constraints': [models.UniqueConstraint(fields=('issue_id', 'event_key'), name='raw_issue_event_key')],
+                "db_table": "raw_issue_event",
+                "indexes": [models.Index(fields=["project", "issue_id"], name="raw_issue_event_issue")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("issue_id", "event_key"), name="raw_issue_event_key")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='RawJob',
+            name="RawJob",
             fields=[
-                ('fetched_at', models.DateTimeField()),
-                ('job_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('pipeline_id', models.BigIntegerField()),
-                ('name', models.TextField()),
-                ('stage', models.TextField(blank=True, null=True)),
-                ('status', models.TextField()),
-                ('sha', models.TextField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(null=True)),
-                ('started_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('duration_sec', models.FloatField(null=True)),
-                ('retried_flag', models.BooleanField(null=True)),
-                ('allow_failure', models.BooleanField(null=True)),
-                ('scheduling_type', models.TextField(blank=True, null=True)),
-                ('needs', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), null=True, size=None)),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                ("fetched_at", models.DateTimeField()),
+                ("job_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("pipeline_id", models.BigIntegerField()),
+                ("name", models.TextField()),
+                ("stage", models.TextField(blank=True, null=True)),
+                ("status", models.TextField()),
+                ("sha", models.TextField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(null=True)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("duration_sec", models.FloatField(null=True)),
+                ("retried_flag", models.BooleanField(null=True)),
+                ("allow_failure", models.BooleanField(null=True)),
+                ("scheduling_type", models.TextField(blank=True, null=True)),
+                (
+                    "needs",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.TextField(), null=True, size=None
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'raw_job',
-                'indexes': [models.Index(fields=['project', 'pipeline_id'], name='raw_job_pipeline'), models.Index(condition=models.Q(('retried_flag', True)), fields=['project', 'sha', 'name'], name='raw_job_retried')],
+                "db_table": "raw_job",
+                "indexes": [
+                    models.Index(fields=["project", "pipeline_id"], name="raw_job_pipeline"),
+                    models.Index(
+                        condition=models.Q(("retried_flag", True)),
+                        fields=["project", "sha", "name"],
+                        name="raw_job_retried",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='RawMergeRequest',
+            name="RawMergeRequest",
             fields=[
-                ('fetched_at', models.DateTimeField()),
-                ('mr_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('iid', models.BigIntegerField()),
-                ('author_user_id', models.BigIntegerField(null=True)),
-                ('state', models.TextField()),
-                ('draft', models.BooleanField(null=True)),
-                ('title', models.TextField(blank=True, help_text='E-mail addresses in it are masked.', null=True)),
-                ('source_branch', models.TextField(blank=True, null=True)),
-                ('target_branch', models.TextField(blank=True, null=True)),
-                ('source_project_id', models.BigIntegerField(null=True)),
-                ('sha', models.TextField(blank=True, null=True)),
-                ('merge_commit_sha', models.TextField(blank=True, null=True)),
-                ('squash_commit_sha', models.TextField(blank=True, null=True)),
-                ('merge_user_id', models.BigIntegerField(null=True)),
-                ('labels', models.JSONField(default=list)),
-                ('created_at', models.DateTimeField()),
-                ('updated_at', models.DateTimeField()),
-                ('merged_at', models.DateTimeField(null=True)),
-                ('closed_at', models.DateTimeField(null=True)),
-                ('changes_count', models.TextField(blank=True, help_text='As GitLab says it: may be 1000+.', null=True)),
-                ('lines_added', models.IntegerField(null=True)),
-                ('lines_removed', models.IntegerField(null=True)),
-                ('gitlab_approvals_required', models.IntegerField(help_text='Null where the tier has none.', null=True)),
-                ('detail_at', models.DateTimeField(help_text='The updated_at for which details were read.', null=True)),
-                ('approvals_required', models.IntegerField(null=True)),
-                ('approvals_given', models.IntegerField(null=True)),
-                ('first_review_at', models.DateTimeField(null=True)),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                ("fetched_at", models.DateTimeField()),
+                ("mr_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("iid", models.BigIntegerField()),
+                ("author_user_id", models.BigIntegerField(null=True)),
+                ("state", models.TextField()),
+                ("draft", models.BooleanField(null=True)),
+                (
+                    "title",
+                    models.TextField(blank=True, help_text="E-mail addresses in it are masked.", null=True),
+                ),
+                ("source_branch", models.TextField(blank=True, null=True)),
+                ("target_branch", models.TextField(blank=True, null=True)),
+                ("source_project_id", models.BigIntegerField(null=True)),
+                ("sha", models.TextField(blank=True, null=True)),
+                ("merge_commit_sha", models.TextField(blank=True, null=True)),
+                ("squash_commit_sha", models.TextField(blank=True, null=True)),
+                ("merge_user_id", models.BigIntegerField(null=True)),
+                ("labels", models.JSONField(default=list)),
+                ("created_at", models.DateTimeField()),
+                ("updated_at", models.DateTimeField()),
+                ("merged_at", models.DateTimeField(null=True)),
+                ("closed_at", models.DateTimeField(null=True)),
+                (
+                    "changes_count",
+                    models.TextField(blank=True, help_text="As GitLab says it: may be 1000+.", null=True),
+                ),
+                ("lines_added", models.IntegerField(null=True)),
+                ("lines_removed", models.IntegerField(null=True)),
+                (
+                    "gitlab_approvals_required",
+                    models.IntegerField(help_text="Null where the tier has none.", null=True),
+                ),
+                (
+                    "detail_at",
+                    models.DateTimeField(help_text="The updated_at for which details were read.", null=True),
+                ),
+                ("approvals_required", models.IntegerField(null=True)),
+                ("approvals_given", models.IntegerField(null=True)),
+                ("first_review_at", models.DateTimeField(null=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'raw_mr',
-                'indexes': [models.Index(fields=['project', 'mr_id'], name='raw_mr_project'), models.Index(fields=['project', 'iid'], name='raw_mr_iid')],
+                "db_table": "raw_mr",
+                "indexes": [
+                    models.Index(fields=["project", "mr_id"], name="raw_mr_project"),
+                    models.Index(fields=["project", "iid"], name="raw_mr_iid"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='RawMergeRequestCommit',
+            name="RawMergeRequestCommit",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('fetched_at', models.DateTimeField()),
-                ('mr_id', models.BigIntegerField()),
-                ('commit_id', models.TextField()),
-                ('authored_at', models.DateTimeField(null=True)),
-                ('author_user_id', models.BigIntegerField(null=True)),
-                ('author_email_hash', models.TextField(blank=True, null=True)),
-                ('is_signed', models.BooleanField(null=True)),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("fetched_at", models.DateTimeField()),
+                ("mr_id", models.BigIntegerField()),
+                ("commit_id", models.TextField()),
+                ("authored_at", models.DateTimeField(null=True)),
+                ("author_user_id", models.BigIntegerField(null=True)),
+                ("author_email_hash", models.TextField(blank=True, null=True)),
+                ("is_signed", models.BooleanField(null=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'raw_mr_commit',
-                'indexes': [models.Index(fields=['project', 'commit_id'], name='raw_mr_commit_sha')],
-                'constraints': [models.UniqueConstraint(fields=('mr_id', 'commit_id'), name='raw_mr_commit_key')],
+                "db_table": "raw_mr_commit",
+                "indexes": [models.Index(fields=["project", "commit_id"], name="raw_mr_commit_sha")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("mr_id", "commit_id"), name="raw_mr_commit_key")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='RawMergeRequestEvent',
+            name="RawMergeRequestEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('fetched_at', models.DateTimeField()),
-                ('mr_id', models.BigIntegerField()),
-                ('event_key', models.TextField(help_text='note:ID, approval:USER or state:ID: unique within the merge request.')),
-                ('kind', models.TextField(help_text='note, approved, unapproved, closed, reopened, merged, draft, ready, commit')),
-                ('at', models.DateTimeField(help_text='Null: GitLab does not tell when.', null=True)),
-                ('actor_user_id', models.BigIntegerField(null=True)),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("fetched_at", models.DateTimeField()),
+                ("mr_id", models.BigIntegerField()),
+                (
+                    "event_key",
+                    models.TextField(
+                        help_text="note:ID, approval:USER or state:ID: unique within the merge request."
+                    ),
+                ),
+                (
+                    "kind",
+                    models.TextField(
+                        help_text="note, approved, unapproved, closed, reopened, merged, draft, ready, commit"
+                    ),
+                ),
+                ("at", models.DateTimeField(help_text="Null: GitLab does not tell when.", null=True)),
+                ("actor_user_id", models.BigIntegerField(null=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'raw_mr_event',
-                'indexes': [models.Index(fields=['project', 'mr_id'], name='raw_mr_event_mr')],
-                'constraints': [models.UniqueConstraint(fields=('mr_id', 'event_key'), name='raw_mr_event_key')],
+                "db_table": "raw_mr_event",
+                "indexes": [models.Index(fields=["project", "mr_id"], name="raw_mr_event_mr")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("mr_id", "event_key"), name="raw_mr_event_key")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='RawMergeRequestVersion',
+            name="RawMergeRequestVersion",
             fields=[
-                ('fetched_at', models.DateTimeField()),
-                ('version_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('mr_id', models.BigIntegerField()),
-                ('head_sha', models.TextField(blank=True, null=True)),
-                ('base_sha', models.TextField(blank=True, null=True)),
-                ('created_at', models.DateTimeField()),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                ("fetched_at", models.DateTimeField()),
+                ("version_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("mr_id", models.BigIntegerField()),
+                ("head_sha", models.TextField(blank=True, null=True)),
+                ("base_sha", models.TextField(blank=True, null=True)),
+                ("created_at", models.DateTimeField()),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'raw_mr_version',
-                'indexes': [models.Index(fields=['project', 'mr_id'], name='raw_mr_version_mr')],
+                "db_table": "raw_mr_version",
+                "indexes": [models.Index(fields=["project", "mr_id"], name="raw_mr_version_mr")],
             },
         ),
         migrations.CreateModel(
-            name='RawPipeline',
+            name="RawPipeline",
             fields=[
-                ('fetched_at', models.DateTimeField()),
-                ('pipeline_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('iid', models.BigIntegerField(null=True)),
-                ('sha', models.TextField(blank=True, null=True)),
-                ('ref', models.TextField(blank=True, null=True)),
-                ('source', models.TextField(blank=True, null=True)),
-                ('status', models.TextField()),
-                ('created_at', models.DateTimeField()),
-                ('updated_at', models.DateTimeField(null=True)),
-                ('started_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('duration_sec', models.IntegerField(null=True)),
-                ('detail_at', models.DateTimeField(help_text='The updated_at for which details and jobs were read.', null=True)),
-                ('environment', models.TextField(blank=True, null=True)),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                ("fetched_at", models.DateTimeField()),
+                ("pipeline_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("iid", models.BigIntegerField(null=True)),
+                ("sha", models.TextField(blank=True, null=True)),
+                ("ref", models.TextField(blank=True, null=True)),
+                ("source", models.TextField(blank=True, null=True)),
+                ("status", models.TextField()),
+                ("created_at", models.DateTimeField()),
+                ("updated_at", models.DateTimeField(null=True)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("duration_sec", models.IntegerField(null=True)),
+                (
+                    "detail_at",
+                    models.DateTimeField(
+                        help_text="The updated_at for which details and jobs were read.", null=True
+                    ),
+                ),
+                ("environment", models.TextField(blank=True, null=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'raw_pipeline',
-                'indexes': [models.Index(fields=['project', 'ref', 'pipeline_id'], name='raw_pipeline_ref'), models.Index(fields=['project', 'created_at'], name='raw_pipeline_when')],
+                "db_table": "raw_pipeline",
+                "indexes": [
+                    models.Index(fields=["project", "ref", "pipeline_id"], name="raw_pipeline_ref"),
+                    models.Index(fields=["project", "created_at"], name="raw_pipeline_when"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='RawPushEvent',
+            name="RawPushEvent",
             fields=[
-                ('fetched_at', models.DateTimeField()),
-                ('event_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('ref', models.TextField(blank=True, null=True)),
-                ('ref_type', models.TextField(blank=True, null=True)),
-                ('action', models.TextField(blank=True, help_text='created, pushed or removed', null=True)),
-                ('commit_from', models.TextField(blank=True, null=True)),
-                ('commit_to', models.TextField(blank=True, null=True)),
-                ('commit_count', models.IntegerField(null=True)),
-                ('author_user_id', models.BigIntegerField(null=True)),
-                ('created_at', models.DateTimeField()),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                ("fetched_at", models.DateTimeField()),
+                ("event_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("ref", models.TextField(blank=True, null=True)),
+                ("ref_type", models.TextField(blank=True, null=True)),
+                ("action", models.TextField(blank=True, help_text="created, pushed or removed", null=True)),
+                ("commit_from", models.TextField(blank=True, null=True)),
+                ("commit_to", models.TextField(blank=True, null=True)),
+                ("commit_count", models.IntegerField(null=True)),
+                ("author_user_id", models.BigIntegerField(null=True)),
+                ("created_at", models.DateTimeField()),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'raw_push_event',
-                'indexes': [models.Index(fields=['project', 'ref', 'created_at'], name='raw_push_event_ref')],
+                "db_table": "raw_push_event",
+                "indexes": [models.Index(fields=["project", "ref", "created_at"], name="raw_push_event_ref")],
             },
         ),
         migrations.CreateModel(
-            name='RawRelease',
+            name="RawRelease",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('fetched_at', models.DateTimeField()),
-                ('tag_name', models.TextField()),
-                ('commit_id', models.TextField(blank=True, null=True)),
-                ('released_at', models.DateTimeField(null=True)),
-                ('created_at', models.DateTimeField(null=True)),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("fetched_at", models.DateTimeField()),
+                ("tag_name", models.TextField()),
+                ("commit_id", models.TextField(blank=True, null=True)),
+                ("released_at", models.DateTimeField(null=True)),
+                ("created_at", models.DateTimeField(null=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'raw_release',
-                'constraints': [models.UniqueConstraint(fields=('project', 'tag_name'), name='raw_release_key')],
+                "db_table": "raw_release",
+                "constraints": [
+                    models.UniqueConstraint(fields=("project", "tag_name"), name="raw_release_key")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='RawTag',
+            name="RawTag",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('fetched_at', models.DateTimeField()),
-                ('tag_name', models.TextField()),
-                ('commit_id', models.TextField(blank=True, null=True)),
-                ('committed_at', models.DateTimeField(null=True)),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("fetched_at", models.DateTimeField()),
+                ("tag_name", models.TextField()),
+                ("commit_id", models.TextField(blank=True, null=True)),
+                ("committed_at", models.DateTimeField(null=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'raw_tag',
-                'constraints': [models.UniqueConstraint(fields=('project', 'tag_name'), name='raw_tag_key')],
+                "db_table": "raw_tag",
+                "constraints": [models.UniqueConstraint(fields=("project", "tag_name"), name="raw_tag_key")],
             },
         ),
     ]
