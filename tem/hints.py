@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,8 @@ from celery import current_app
 from kombu.exceptions import OperationalError
 
 from apps.runs.reconcile import Due
+
+ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_max": 0}  # a pooled connection may be stale
 
 log = structlog.get_logger(__name__)
 
@@ -23,17 +26,23 @@ def send(steps: Sequence[Due], *, tasks: dict[str, Any]) -> None:
     """
     if not steps:
         return
-    repeated = Counter(tasks[step.phase].queue for step in steps if step.again)
     try:
-        with current_app.connection_for_write() as connection:
-            full = {name for name, count in repeated.items() if waiting(name, connection=connection) >= count}
-            for step in steps:
-                task = tasks[step.phase]
-                if not (step.again and task.queue in full):
-                    ids = {"run_id": step.run_id, "step_id": step.step_id}
-                    task.apply_async(kwargs=ids, connection=connection, retry=False)
+        full = _full(Counter(tasks[step.phase].queue for step in steps if step.again))
+        for step in steps:
+            task = tasks[step.phase]
+            if not (step.again and task.queue in full):
+                ids = {"run_id": step.run_id, "step_id": step.step_id}
+                task.apply_async(kwargs=ids, retry=True, retry_policy=ONCE_MORE)
     except OperationalError as error:
         log.warning("the broker is away: steps wait in the ledger", error=str(error), steps=len(steps))
+
+
+def _full(repeated: Counter[str]) -> set[str]:
+    """Of these queues, with the steps to repeat in each, those that hold as many hints already."""
+    if not repeated:
+        return set()
+    with current_app.connection_for_write() as connection:
+        return {name for name, count in repeated.items() if waiting(name, connection=connection) >= count}
 
 
 def waiting(queue: str, *, connection: Any) -> int:
@@ -42,8 +51,15 @@ def waiting(queue: str, *, connection: Any) -> int:
 
 
 def has_worker(*, within_s: float = 1.0) -> bool:
-    """Whether any worker answers; with a broker that is away there is none."""
-    try:
-        return bool(current_app.control.ping(timeout=within_s, limit=1))
-    except OperationalError:
-        return False
+    """Whether any worker answers; with a broker that is away there is none.
+
+    A ping is heard by those that are up when it is sent, so it is repeated for one that still starts.
+    """
+    deadline = time.monotonic() + within_s
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            if current_app.control.ping(timeout=min(left, 1.0), limit=1):
+                return True
+        except OperationalError:
+            return False
+    return False

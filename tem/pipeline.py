@@ -57,7 +57,7 @@ def start(kind: str, *, slot: str, now: dt.datetime, **asked: Any) -> Run:
     `asked`: days (backfill), first and last (recompute), scheduled.
     """
     run = ledger.open_run(kind, slot=slot, parameters=history.parameters(kind, now=now, **asked), now=now)
-    move_on(run.pk)
+    move_on(run.pk, kind=kind)
     return run
 
 
@@ -194,12 +194,11 @@ def take(step_id: int, work: Work) -> None:
     claim = ledger.claim(step_id, now=clock.now())
     if claim is not None:
         attempt(claim, work)
-        move_on(claim.run_id)
+        move_on(claim.run_id, kind=claim.kind)
 
 
-def move_on(run_id: int) -> None:
+def move_on(run_id: int, *, kind: str) -> None:
     """Open what the run's finished steps allow, and tell workers of it."""
-    kind = Run.objects.values_list("kind", flat=True).get(pk=run_id)
     phases.advance(run_id, plan=PLANS[kind], now=clock.now())
     hints.send(keeper.due(now=clock.now(), run_id=run_id), tasks=TASKS)
 

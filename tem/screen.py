@@ -54,7 +54,7 @@ class Bars:
 
 
 class Lines:
-    """A line when a phase opens or ends, and every ten seconds while something moves."""
+    """A line when a phase opens, when the run is over, and every ten seconds in between."""
 
     def __init__(self, console: Console) -> None:
         self.console, self.said, self.said_at, self.waited = console, "", 0.0, ""
@@ -66,10 +66,10 @@ class Lines:
         return None
 
     def show(self, seen: Snapshot, *, now: dt.datetime) -> None:
-        standing = [(phase.name, phase.total, phase.settled == phase.total) for phase in seen.phases]
+        standing = [phase.name for phase in seen.phases]
         is_late = time.monotonic() - self.said_at > PLAIN_EVERY_S
         line = " | ".join(f"{phase.name} {counted(phase)}" for phase in seen.phases)
-        if seen.phases and (str(standing) != self.said or is_late):
+        if seen.phases and (str(standing) != self.said or is_late or seen.is_over):
             self.said, self.said_at = str(standing), time.monotonic()
             self.console.print(f"{line} | {totals(seen, now=now)}", soft_wrap=True)
         cause = seen.waiting.partition(": ")[2]

@@ -11,13 +11,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, F, Sum
 
 from apps.runs.models import Run, RunStep
 
 OPEN = (RunStep.State.PENDING, RunStep.State.LEASED)
 LEFT_OUT = (RunStep.State.FAILED, RunStep.State.QUARANTINED)
+
+# One statement, since it is asked after every step of a run that may have thousands.
+_FOLLOW = """
+insert into run_step (run_id, phase, project_id, label, state, attempt, fence, holder, cursor,
+                      rows, requests, error_class, error_text)
+select done.run_id, %(phase)s, done.project_id, done.label, 'pending', 0, 0, '', '{}', 0, 0, '', ''
+  from run_step done
+ where done.run_id = %(run)s and done.phase = %(follows)s and done.state = 'done'
+   and not exists (select from run_step there
+                    where there.run_id = done.run_id and there.phase = %(phase)s
+                      and coalesce(there.project_id, 0) = coalesce(done.project_id, 0))
+ order by done.project_id
+    on conflict do nothing
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +86,8 @@ def _is_closed(run: Run, plan: Plan, position: int) -> bool:
 
 
 def _add_followers(run: Run, phase: Phase) -> None:
-    done = run.steps.filter(phase=phase.follows, state=RunStep.State.DONE)
-    there = set(run.steps.filter(phase=phase.name).values_list("project_id", flat=True))
-    _add(run, phase, {step.project_id: step.label for step in done if step.project_id not in there})
+    with connection.cursor() as sql:
+        sql.execute(_FOLLOW, {"run": run.pk, "phase": phase.name, "follows": phase.follows})
 
 
 def _add(run: Run, phase: Phase, projects: Mapping[Any, str]) -> None:

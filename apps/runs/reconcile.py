@@ -19,7 +19,7 @@ from apps.runs.ledger import ATTEMPTS
 from apps.runs.models import Run, RunStep
 from apps.runs.phases import Plan, advance
 
-PERIOD = dt.timedelta(seconds=30)
+PATIENCE = dt.timedelta(seconds=10)  # a hint that led to nothing for so long may be lost
 _LOCK = 0x7E4D  # any number, as long as nobody else of this database uses it
 
 STOPPED = "its worker stopped before the step was done, five times over"
@@ -102,7 +102,7 @@ def _free(steps: QuerySet[RunStep], *, now: dt.datetime) -> int:
 def due(*, now: dt.datetime, run_id: int | None = None) -> list[Due]:
     """Steps that may be claimed now and of which no worker was told lately; marks them as told."""
     with connection.cursor() as sql:
-        sql.execute(_DUE, {"now": now, "run": run_id, "stale": now - PERIOD})
+        sql.execute(_DUE, {"now": now, "run": run_id, "stale": now - PATIENCE})
         return [Due(*row) for row in sorted(sql.fetchall())]
 
 

@@ -169,9 +169,9 @@ class TestReconciling:
         assert [step.phase for step in due] == ["fetch"] * 3
         assert {step.run_id for step in due} == {run.pk}
 
-    def test_a_step_is_told_of_once_a_period(self):
+    def test_a_step_is_told_of_again_when_nothing_came_of_it(self):
         run = a_run()
-        told = [len(reconcile.due(now=NOW + n * reconcile.PERIOD / 3, run_id=run.pk)) for n in range(7)]
+        told = [len(reconcile.due(now=NOW + n * reconcile.PATIENCE / 3, run_id=run.pk)) for n in range(7)]
         assert told == [1, 0, 0, 1, 0, 0, 1]
 
     def test_a_step_that_waited_is_told_of_when_its_time_comes(self):
