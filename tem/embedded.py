@@ -31,6 +31,9 @@ class Addresses(NamedTuple):
     db_url: str
     redis_url: str
 
+    def __repr__(self) -> str:
+        return "Addresses(...)"
+
 
 class Status(NamedTuple):
     """What runs: the keeper, the servers by name and pid, and whether `down` has to be said."""

@@ -19,8 +19,11 @@ from tem.environment import Environment, SettingsWrong, missing_gitlab
 PATIENCE_S = 10
 
 
-def problems_of(variables: Mapping[str, str]) -> list[str]:
-    """Every problem with the settings and with the services that they name; empty when all is well."""
+def problems_of(variables: Mapping[str, str], *, collecting: bool = True) -> list[str]:
+    """Every problem with the settings and with the services that they name; empty when all is well.
+
+    A GitLab that is not named is a problem where the product is going to collect.
+    """
     env = Environment(variables)
     url, token, database, redis = env.gitlab_url(), env.gitlab_token(), env.database(), env.redis()
     checks: list[tuple[str, Callable[[], str]]] = [
@@ -29,9 +32,10 @@ def problems_of(variables: Mapping[str, str]) -> list[str]:
         (url, lambda: gitlab_problem(url, token)),
     ]
     named = {problem.split(":")[0].removesuffix("_FILE") for problem in env.problems}
-    missing = [words for words in missing_gitlab(url=url, token=token) if words.split(":")[0] not in named]
+    missing = missing_gitlab(url=url, token=token) if collecting else []
     tried = [check() for given, check in checks if given]
-    return [*settings_problems(), *missing, *(problem for problem in tried if problem)]
+    new = [words for words in missing if words.split(":")[0] not in named]
+    return [*settings_problems(), *new, *(problem for problem in tried if problem)]
 
 
 def settings_problems() -> list[str]:

@@ -203,7 +203,7 @@ def demo_variables(home: Path) -> dict[str, str]:
 
 def up() -> int:
     """The product over the user's GitLab and services, until it is asked to end."""
-    home = checked_home()
+    home = checked_home(collecting=True)
     stack = Stack(home, variables=os.environ, grace_s=15)
     with stack.services(), stack.runner:
         stack.prepare()
@@ -220,7 +220,7 @@ def up() -> int:
 
 def once(kind: str, *, days: str) -> int:
     """One run over the user's GitLab and services, then everything down; the run's own status."""
-    stack = Stack(checked_home(), variables=os.environ, grace_s=15)
+    stack = Stack(checked_home(collecting=kind != "recompute"), variables=os.environ, grace_s=15)
     with stack.services(), stack.runner:
         stack.prepare()
         stack.workers()
@@ -234,10 +234,10 @@ def serve_until_asked(stack: Stack) -> None:
         stack.say(f"{stopped}: stopping")
 
 
-def checked_home() -> Path:
+def checked_home(*, collecting: bool) -> Path:
     """TEM_HOME, after everything that is missing or wrong has been reported at once (status 2)."""
     load_dotenv(os.environ)
-    if problems := problems_of(os.environ):
+    if problems := problems_of(os.environ, collecting=collecting):
         raise SettingsWrong(problems)
     return home_from(os.environ)
 
