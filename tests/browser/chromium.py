@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,15 @@ _FLAGS = (
     "--disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars "
     "--remote-debugging-pipe"
 )
+
+# chromium reads commands from descriptor 3 and answers on 4, whatever numbers our pipes have.
+_ON_3_AND_4 = """
+import fcntl, os, sys
+ours = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3]]
+for theirs, number in zip((3, 4), ours):
+    os.dup2(number, theirs)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 class BrowserFailed(Exception):
@@ -115,11 +125,13 @@ def browser() -> Iterator[Browser]:
     commands_in, commands_out = os.pipe()
     answers_in, answers_out = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        start = [sys.executable, "-c", _ON_3_AND_4, str(commands_in), str(answers_out)]
         program = subprocess.Popen(
-            ["sh", "-c", f'exec "$@" 3<&{commands_in} 4>&{answers_out}', "sh",
-             PROGRAM, *_FLAGS.split(), f"--user-data-dir={profile}"],
-            pass_fds=(commands_in, answers_out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            [*start, PROGRAM, *_FLAGS.split(), f"--user-data-dir={profile}"],
+            pass_fds=(commands_in, answers_out),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         os.close(commands_in)
         os.close(answers_out)
         try:
