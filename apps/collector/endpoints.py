@@ -126,7 +126,7 @@ BRANCHES = endpoint(
     "branches",
     source=Rest("/projects/{project_id}/repository/branches"),
     into=Branch,
-    key=("project", "branch"),
+    key=("project_id", "branch"),
     feature="repository",
     snapshot=True,
     fields={
@@ -141,7 +141,7 @@ TAGS = endpoint(
     "tags",
     source=Rest("/projects/{project_id}/repository/tags"),
     into=RawTag,
-    key=("project", "tag_name"),
+    key=("project_id", "tag_name"),
     feature="repository",
     snapshot=True,
     fields={
@@ -155,7 +155,7 @@ RELEASES = endpoint(
     "releases",
     source=Rest("/projects/{project_id}/releases"),
     into=RawRelease,
-    key=("project", "tag_name"),
+    key=("project_id", "tag_name"),
     feature="repository",
     snapshot=True,
     people=("author",),
@@ -369,7 +369,7 @@ COMMITS = endpoint(
     "commits",
     source=Graph("/projects/{project_id}/repository/commits", detail={"with_stats": "true"}),
     into=RawCommit,
-    key=("project", "commit_id"),
+    key=("project_id", "commit_id"),
     keeps=("additions", "deletions"),
     feature="repository",
     fields={

@@ -117,6 +117,7 @@ def serving(gitlab: FakeGitlab) -> Iterator[FakeGitlab]:
 
     class Request(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body leave together: apart, each answer waits 40 ms for an acknowledgement
 
         def do_GET(self) -> None:
             self._answer(None)
