@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, worker_process_init
+from celery.signals import beat_init
 from kombu import Queue
 
-from tem.processes import tie_to_parent
 from tem.schedule import BEAT
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tem.settings")
@@ -68,12 +66,6 @@ app.conf.update(
 )
 app.autodiscover_tasks()
 app.autodiscover_tasks(["tem"], related_name="pipeline")
-
-
-@worker_process_init.connect
-def end_with_the_worker(**_: Any) -> None:
-    """A pool process does not outlive its worker: left alone it would finish a task that nobody awaits."""
-    tie_to_parent(signal.SIGKILL)
 
 
 @beat_init.connect
