@@ -77,6 +77,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "tem.headers.SecurityHeaders",
+    "tem.local_time.LocalTime",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -113,9 +114,12 @@ REST_FRAMEWORK = {
 }
 UNFOLD = {
     "SITE_TITLE": "TEM",
-    "SITE_HEADER": "Toman Engineering Metrics",
+    "SITE_HEADER": "TEM",
+    "SITE_SUBHEADER": "Toman Engineering Metrics",
     "SITE_URL": "/",
     "SITE_SYMBOL": "monitoring",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/tem.svg"}],
+    "COLORS": {"primary": "tem.admin.indigo"},
     "SIDEBAR": {"navigation": "tem.admin.navigation"},
 }
 
