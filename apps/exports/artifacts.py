@@ -82,6 +82,7 @@ def copy_day(
     for file in files([day], formats=formats, about=about, history=history):
         temporary = directory / f".{file.name}.tmp"
         disk.store(temporary, file.blocks())
+        disk.sync([temporary])
         os.replace(temporary, directory / file.name)
         paths.append(directory / file.name)
     return paths
@@ -151,13 +152,14 @@ class _Writer:
 
     def publish(self) -> None:
         """Commit the rows of what is pending, then give the files their names."""
+        disk.sync([temporary for temporary, _ in self.pending])
         with transaction.atomic():
             self.standing += Artifact.objects.bulk_create([row for _, row in self.pending])
             if self.step is not None:
                 self.step.save(rows=len(self.pending))
         for temporary, row in self.pending:
             _take_name(temporary, row)
-        disk.sync_folder(self.folder)
+        disk.sync([self.folder])
         self.pending.clear()
 
 
