@@ -59,7 +59,8 @@ class Stack:
         with embedded.running(self.home):
             found = embedded.status(self.home)
             if found:
-                self.runner.guarded["the keeper of PostgreSQL and Valkey"] = found.keeper
+                log = self.home / "logs" / "embedded.log"
+                self.runner.guarded["the keeper of PostgreSQL and Valkey"] = (found.keeper, log)
             self.say("PostgreSQL and Valkey are up")
             yield
 
@@ -67,7 +68,7 @@ class Stack:
         """Migrate, seed what an empty database lacks. Raises MemberEnded with what it printed."""
         member = self.runner.start("prepare", [*MANAGE, "prepare"])
         if status := self.runner.finish(member):
-            raise MemberEnded(f"preparing the database ended with status {status} (see {member.log})")
+            raise MemberEnded(f"preparing the database ended with status {status}", log=member.log)
         self.say("the database is ready")
 
     def workers(self) -> Member:

@@ -29,7 +29,15 @@ class Stopped(Exception):
 
 
 class MemberEnded(Exception):
-    """A member that should run for ever did not; the message names it and says how it ended."""
+    """A member that should run for ever did not; the message names it and says how it ended.
+
+    `log` adds where to look, and the last line that stands there.
+    """
+
+    def __init__(self, message: str, *, log: Path | None = None) -> None:
+        lines = log.read_text(errors="replace").split("\n") if log and log.exists() else []
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "nothing")
+        super().__init__(f"{message}\nIts log, {log}, ends with: {last[:500]}" if log else message)
 
 
 @dataclass(eq=False)
@@ -60,7 +68,8 @@ class Supervisor:
         self.logs = logs
         self.grace_s = grace_s
         self.members: list[Member] = []
-        self.guarded: dict[str, Known] = {}  # processes that are not ours, and that we cannot do without
+        # Processes that are not ours and that we cannot do without, with their logs.
+        self.guarded: dict[str, tuple[Known, Path]] = {}
 
     def __enter__(self) -> Self:
         self.logs.mkdir(parents=True, exist_ok=True)
@@ -149,12 +158,10 @@ class Supervisor:
             raise Stopped(signal.Signals(caught.si_signo).name)
         for member in self.members:
             if member not in leaving and member.process.poll() is not None:
-                raise MemberEnded(
-                    f"{member.name} {how_it_ended(member.process.returncode)} (see {member.log})"
-                )
-        for name, process in self.guarded.items():
+                raise MemberEnded(f"{member.name} {how_it_ended(member.process.returncode)}", log=member.log)
+        for name, (process, log) in self.guarded.items():
             if not alive(process):
-                raise MemberEnded(f"{name} ended")
+                raise MemberEnded(f"{name} ended", log=log)
 
     def wait_for(self, is_so: Callable[[], bool], *, limit_s: float, what: str) -> None:
         """Wait until `is_so()`; raises MemberEnded when that takes longer than `limit_s` seconds."""

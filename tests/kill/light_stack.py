@@ -29,7 +29,7 @@ def main(home: Path) -> int:
             at_last.enter_context(embedded.running(home, durable=False))
             found = embedded.status(home)
             assert found
-            runner.guarded["the keeper"] = found.keeper
+            runner.guarded["the keeper"] = (found.keeper, home / "logs" / "embedded.log")
             member = runner.start("stubborn", [sys.executable, "-S", "-c", STUBBORN])
             runner.wait_for(lambda: "up" in member.log.read_text(), limit_s=10, what="the start")
             pids = {each.name: each.process.pid for each in runner.members} | found.pids
