@@ -1,7 +1,7 @@
 """The only door to GitLab, and the only file that imports `gitlab`.
 
-One policy for REST and GraphQL: time limits, retries, pace, size and shape of answers, and a token that leaves to
-no other host and appears in no message. Knows no endpoint and no model.
+One policy for REST and GraphQL: time limits, retries, pace, size and shape of answers, and a token that
+leaves to no other host and appears in no message. Knows no endpoint and no model.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One decoded answer. `following`: the query of the next page, None at the end, {} where the server is silent."""
+    """One decoded answer. `following`: the query of the next page, None at the end, {} where the server is
+    silent."""
 
     value: Any
     server_time: dt.datetime
@@ -106,7 +107,10 @@ class Client:
         return f"Client({self._clean(self.url)!r})"
 
     def get(self, path: str, *, query: Mapping[str, Any], decode: Callable[[bytes], Any]) -> Answer:
-        """One REST answer, decoded. Raises every error of `errors`; `decode` raises DecodeError on a broken body."""
+        """One REST answer, decoded.
+
+        Raises every error of `errors`; `decode` raises DecodeError on a broken body.
+        """
         return self._persist(lambda: self._once("get", path, decode, query_data=dict(query)))
 
     def graphql(self, query: str, *, variables: Mapping[str, Any], decode: Callable[[bytes], Any]) -> Answer:
@@ -123,7 +127,7 @@ class Client:
             self.requests += 1
         try:
             response = self._gitlab.http_request(
-                verb, path, streamed=True, timeout=self._timeout, obey_rate_limit=False,
+                verb, path, streamed=True, timeout=self._timeout,  # type: ignore[arg-type]  # a pair is handed on obey_rate_limit=False,
                 retry_transient_errors=False, max_retries=0, **payload,
             )  # fmt: skip
             with response:
@@ -155,7 +159,7 @@ class Client:
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind in ("text/html", "application/xhtml+xml") or body[:64].lstrip()[:1] == b"<":
             raise _Again(
-                "an HTML page where JSON was expected (a sign-in page, a proxy, or an address that is no GitLab API)"
+                "an HTML page where JSON was expected (a sign-in page, a proxy, no GitLab API at all)"
             )
         try:
             value = decode(body)
@@ -169,7 +173,8 @@ class Client:
     # --- judging a status --------------------------------------------------------------------
 
     def _judge(self, response: requests.Response, **_: Any) -> None:
-        """Sort out every status but 2xx before python-gitlab sees it: it would read an endless body into memory."""
+        """Sort out every status but 2xx before python-gitlab sees it: it would read an endless body into
+        memory."""
         now = patience.server_time(response.headers, otherwise=clock.now())
         self._pace.learn(response.headers, now=now)
         status = response.status_code

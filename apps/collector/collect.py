@@ -35,10 +35,11 @@ class Progress(Protocol):
 
 
 def collect(project_id: int, *, client: Client, since: dt.datetime, step: Progress) -> None:
-    """Read everything that changed in a project; `since` is the start of history, used where nothing was read yet.
+    """Read everything that changed in a project; `since` is the start of history, used where nothing was read
+    yet.
 
-    Raises TokenRefused, GitlabUnavailable (wait, then call again: it goes on where it stood), and GitlabRefused
-    when the project as a whole is closed to us; that is recorded as its exclusion.
+    Raises TokenRefused, GitlabUnavailable (wait, then call again: it goes on where it stood), and
+    GitlabRefused when the project as a whole is closed to us; that is recorded as its exclusion.
     """
     project = Project.objects.get(pk=project_id)
     collection = _Collection(project, client=client, since=since, step=step)
@@ -199,7 +200,7 @@ def store(route: Route, page: Page, *, project_id: int | None, snapshot: bool = 
 
 
 def _with_last(pages: Iterator[Page]) -> Iterator[tuple[Page, bool]]:
-    """Each page with whether it is the last; a page that was read is stored even if the next one cannot be."""
+    """Each page with whether it is the last; what was read is stored even if the next cannot be."""
     before, trouble = next(pages, None), None
     while before is not None:
         following = None

@@ -1,4 +1,5 @@
-"""The two entities that are read in depth: merge requests and pipelines, each by GraphQL in batches or by REST.
+"""The two entities that are read in depth: merge requests and pipelines, each by GraphQL in batches or by
+REST.
 
 Both routes fill the same rows; a column that only one of them knows stays null by the other.
 """

@@ -27,8 +27,8 @@ SETTLED_BY_DISCOVERY = (Reason.PENDING_DELETION, Reason.OUT_OF_SCOPE, Reason.EMP
 def discover(*, client: Client, now: dt.datetime, since: dt.datetime, root_groups: Sequence[str]) -> None:
     """Probe the server and renew `dim_project` and the exclusions.
 
-    A root group that refuses us is reported and leaves its known projects as they are; raises GitlabRefused when
-    all do, TokenRefused and GitlabUnavailable like every request.
+    A root group that refuses us is reported and leaves its known projects as they are; raises GitlabRefused
+    when all do, TokenRefused and GitlabUnavailable like every request.
     """
     probe(client)
     pages: list[Page] = []
@@ -41,8 +41,8 @@ def discover(*, client: Client, now: dt.datetime, since: dt.datetime, root_group
             log.warning("root group not readable", group=group, reason=str(refusal))
     if root_groups and len(refused) == len(root_groups):
         raise GitlabRefused(
-            f"None of the root groups can be read ({', '.join(refused)}): check root_groups in the org file and"
-            " what the token may see."
+            f"None of the root groups can be read ({', '.join(refused)}):"
+            " check root_groups in the org file and what the token may see."
         )
     with transaction.atomic():
         for page in pages:
@@ -95,7 +95,7 @@ def _judge(project: Project, *, now: dt.datetime) -> None:
 
 
 def projects_to_collect() -> list[int]:
-    """The ids of the projects in scope that there is something to collect from; a closed one is tried again."""
+    """The projects in scope that there is something to collect from; a closed one is tried again."""
     left_out = Exclusion.objects.filter(reason__in=SETTLED_BY_DISCOVERY).values("project_id")
     found = Project.objects.filter(in_scope=True).exclude(pk__in=left_out).order_by("pk")
     return list(found.values_list("pk", flat=True))

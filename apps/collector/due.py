@@ -15,7 +15,7 @@ from django.db.models import F, Q
 
 @dataclass(frozen=True)
 class Due:
-    """Rows of `model` whose `mark` is older than their `moved`; `gives` is told to queries and to child rows."""
+    """Rows of `model` whose `mark` is older than their `moved`; `gives` is told to queries and children."""
 
     model: type[models.Model]
     key: str
@@ -23,11 +23,13 @@ class Due:
     moved: str = "updated_at"
     gives: tuple[str, ...] = ("iid",)
 
-    def rows(self, project_id: int | None) -> dict[int, dict[str, Any]]:
-        """By GitLab's id: what is known of each row, with `seen_at`, the change its details will stand for."""
+    def rows(self, project_id: int) -> dict[int, dict[str, Any]]:
+        """By GitLab's id: what is known of each row; `seen_at` is the change its details will stand for."""
         late = Q(**{f"{self.mark}__isnull": True}) | Q(**{f"{self.mark}__lt": F(self.moved)})
         wanted = (self.key, self.moved, *self.gives)
-        found = self.model.objects.filter(late, project_id=project_id).order_by(self.key).values(*wanted)
+        found = (
+            self.model._default_manager.filter(late, project_id=project_id).order_by(self.key).values(*wanted)
+        )
         return {row[self.key]: {**row, "seen_at": row[self.moved] or EVER} for row in found}
 
 

@@ -56,8 +56,8 @@ from apps.collector.tables import Table
 class Endpoint:
     """One entity. `routes`: the ways to it, best first; each takes up what the ones before left.
 
-    `feature`: the part of a project that must be switched on. `snapshot`: the answer is the whole truth, rows that
-    it lacks are removed.
+    `feature`: the part of a project that must be switched on. `snapshot`: the answer is the whole truth, rows
+    that it lacks are removed.
     """
 
     name: str

@@ -33,7 +33,8 @@ def exclude(project_id: int, *, reason: str, detail: str, now: dt.datetime) -> N
 
 
 def admit(project_id: int, *, now: dt.datetime) -> None:
-    """A project that was just collected is neither closed nor failed; whether it is active is seen from its rows."""
+    """A project that was just collected is neither closed nor failed; whether it is active is seen from its
+    rows."""
     Exclusion.objects.filter(project_id=project_id, reason__in=SETTLED_BY_COLLECTING).delete()
     project = Project.objects.get(pk=project_id)
     active = not project.archived and not project.pending_deletion_at and is_active(project_id, now=now)

@@ -1,7 +1,7 @@
 """The words in which the endpoint table says where a column comes from. Knows no endpoint.
 
-A path such as "author.id" is looked up in one item of an answer, `None` at any broken step. Paths are declared, so
-that an answer is decoded into exactly the shape that is read and the rest is never built.
+A path such as "author.id" is looked up in one item of an answer, `None` at any broken step. Paths are
+declared, so that an answer is decoded into exactly the shape that is read and the rest is never built.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def masked(*paths: str) -> Field:
 
 
 def hash_email(value: Any) -> str | None:
-    """A keyed hash of an address (HMAC-SHA-256 after NFKC, trim, lower): a plain one falls to a dictionary."""
+    """A keyed hash of an address (HMAC-SHA-256 of it in NFKC, trimmed, lower): a plain one is guessed."""
     if not isinstance(value, str):
         raise Unfit("is not text")
     plain = unicodedata.normalize("NFKC", value).strip().lower()
@@ -149,9 +149,11 @@ def _plausible(value: Any) -> Any:
 
 
 def commit_time(*paths: str) -> Field:
-    """A committer sets any clock: what is no instant since 1970 is unknown, and the commit stays in the graph.
+    """A committer sets any clock: what is no instant since 1970 is unknown, and the commit stays in the
+    graph.
 
-    The last path that is plausible and not in the future wins; `at_least_epoch` fills in where one is compulsory.
+    The last path that is plausible and not in the future wins; `at_least_epoch` fills in where one is
+    compulsory.
     """
     inner = tuple(at(path).read for path in paths)
 

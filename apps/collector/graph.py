@@ -25,7 +25,10 @@ MOST_GAPS = 500  # parents fetched one by one in a run; what is left is fetched 
 
 @dataclass(frozen=True)
 class Graph:
-    """The commits of the default branch. `detail`: the query that costs more and is asked for recent pages only."""
+    """The commits of the default branch.
+
+    `detail`: the query that costs more and is asked for recent pages only.
+    """
 
     path: str
     detail: dict[str, Any] = field(default_factory=dict)
@@ -79,7 +82,7 @@ class _Walk:
             pager.number += 1
 
     def _gaps(self) -> Iterator[Page]:
-        """Parents of recent commits that the walk by date did not meet: branches of long ago, merged lately."""
+        """Parents that the walk by date did not meet: branches of long ago, merged lately."""
         for _ in range(MOST_GAPS):
             missing = self._wanted - self._known
             if not missing:
@@ -128,13 +131,13 @@ def _committed(row: Any) -> dt.datetime | None:
         return None
 
 
-def _head(project_id: int | None, branch: str | None) -> str | None:
+def _head(project_id: int, branch: str | None) -> str | None:
     return (
         Branch.objects.filter(project_id=project_id, branch=branch).values_list("head_sha", flat=True).first()
     )
 
 
-def _parents(project_id: int | None, floor: dt.datetime) -> set[str]:
+def _parents(project_id: int, floor: dt.datetime) -> set[str]:
     """Every parent that a stored commit at or above the floor names."""
     lists = RawCommit.objects.filter(project_id=project_id, committed_at__gte=floor).values_list(
         "parent_ids", flat=True
@@ -142,8 +145,8 @@ def _parents(project_id: int | None, floor: dt.datetime) -> set[str]:
     return {parent for parents in lists for parent in parents}
 
 
-def _floor(project_id: int | None, since: dt.datetime) -> dt.datetime:
-    """The date down to which the graph is wanted: history, the oldest tag, the oldest deployment that worked."""
+def _floor(project_id: int, since: dt.datetime) -> dt.datetime:
+    """How far down the graph is wanted: history, the oldest tag, the oldest deployment that worked."""
     tags = RawTag.objects.filter(project_id=project_id).aggregate(oldest=Min("committed_at"))["oldest"]
     deployments = RawDeployment.objects.filter(project_id=project_id, status="success")
     deployed = deployments.aggregate(oldest=Min("created_at"))["oldest"]

@@ -44,7 +44,7 @@ def _template(file: str) -> str:
 
 
 def query_text(file: str, fields: Mapping[str, list[str]]) -> str:
-    """The query without the lines marked `# if Type.field` (and their blocks) that this server does not have."""
+    """The query without the lines (and blocks) marked `# if Type.field` that this server lacks."""
     kept, depth = [], 0
     for line in _template(file).splitlines():
         code = line.partition("#")[0].rstrip()
@@ -61,6 +61,14 @@ def query_text(file: str, fields: Mapping[str, list[str]]) -> str:
     return "\n".join(kept)
 
 
+class _Error(msgspec.Struct):
+    message: str = ""
+
+
+class _Errors(msgspec.Struct):
+    errors: list[_Error] | None = None
+
+
 class Answers:
     """Decodes GraphQL answers whose documents lie at `nodes`, a connection or a single object."""
 
@@ -72,15 +80,15 @@ class Answers:
         )
         path = f"data.{nodes}"
         self._path = tuple(path.split("."))
-        failure = msgspec.defstruct("Failure", [("message", str, "")])
         self._connection = msgspec.json.Decoder(envelope(place, path))
-        self._single = msgspec.json.Decoder(envelope(msgspec.Raw, path))
-        self._errors = msgspec.json.Decoder(
-            msgspec.defstruct("Errors", [("errors", list[failure] | None, None)])
-        )
+        self._single = msgspec.json.Decoder(envelope(reader.shape, path))
+        self._errors = msgspec.json.Decoder(_Errors)
 
     def connection(self, body: bytes) -> tuple[list[Any], str | None]:
-        """(documents, cursor of the next page or None). Raises TooSlow or RouteRefused for errors in the answer."""
+        """(documents, cursor of the next page or None).
+
+        Raises TooSlow or RouteRefused for errors in the answer.
+        """
         self._judge(body)
         found = dig(self._connection.decode(body), self._path)
         if found is None:
@@ -89,10 +97,12 @@ class Answers:
         return self._reader.rows(bytes(found.nodes) or b"[]"), found.pageInfo.endCursor if more else None
 
     def single(self, body: bytes) -> Any:
-        """The one document; None where there is none."""
+        """The one document; None where there is none, or none of this shape."""
         self._judge(body)
-        found = dig(self._single.decode(body), self._path)
-        return None if found is None else self._reader.row(bytes(found))
+        try:
+            return dig(self._single.decode(body), self._path)
+        except msgspec.ValidationError:
+            return None
 
     def _judge(self, body: bytes) -> None:
         errors = self._errors.decode(body).errors
@@ -106,7 +116,8 @@ class Answers:
 
 @dataclass(frozen=True)
 class Graphql:
-    """A query for what is due. With `batch`, parents are asked for by that variable, `size` at a time; without,
+    """A query for what is due. With `batch`, parents are asked for by that variable, `size` at a time;
+    without,
 
     the list at `nodes` is paged (once for each of `variants`) for as long as something is due.
     """
@@ -131,7 +142,7 @@ class Graphql:
             for one in self.follow
             for name in ("hasNextPage", "endCursor")
         ]
-        return [self.match, *nested]
+        return [self.match, "iid", *nested]
 
     def pages(self, reading: Reading) -> Iterator[Page]:
         """Documents of due parents, complete with their nested lists."""
@@ -223,9 +234,9 @@ class _Asking:
         while info and info.hasNextPage and info.endCursor:
             variables = {"iid": str(document.iid), "after": info.endCursor}
             found = self._ask(follow.file, variables, answers).value
-            more = None if found is None or isinstance(found, Unread) else getattr(found, follow.connection)
+            more = None if found is None else getattr(found, follow.connection)
             if more is None or more.pageInfo is None or not more.nodes:
-                raise RouteRefused(f"GraphQL does not give the rest of {follow.connection}.")
+                raise RouteRefused(f"GraphQL does not give the rest of {follow.connection}.", lasting=False)
             connection.nodes += more.nodes
             info = more.pageInfo
 

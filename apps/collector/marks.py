@@ -1,4 +1,7 @@
-"""How far each entity of each project has been read. A mark moves only in the transaction of the last page."""
+"""How far each entity of each project has been read.
+
+A mark moves only in the transaction of the last page.
+"""
 
 from __future__ import annotations
 

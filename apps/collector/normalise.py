@@ -90,7 +90,10 @@ def _claim(value: Any, latest: dt.datetime) -> str:
 
 
 def instant(value: Any) -> dt.datetime:
-    """An instant in UTC; raises Unfit where it is none. Date words of old servers ("… UTC") are understood."""
+    """An instant in UTC; raises Unfit where it is none.
+
+    Date words of old servers ("… UTC") are understood.
+    """
     if isinstance(value, dt.datetime):
         return value
     if type(value) is not str:
@@ -116,9 +119,10 @@ def _names(value: Any) -> list[str]:
     if not isinstance(value, list):
         raise Unfit("is not a list")
     names = [item.get("title", item.get("name")) if isinstance(item, dict) else item for item in value]
-    if not all(isinstance(name, str) for name in names):
+    texts = [clean(name)[:LONGEST_KEY] for name in names if isinstance(name, str)]
+    if len(texts) < len(names):
         raise Unfit("is not a list of names")
-    return [clean(name)[:LONGEST_KEY] for name in names]
+    return texts
 
 
 def _json(value: Any, latest: dt.datetime) -> str:

@@ -33,7 +33,7 @@ class Many:
 
 @dataclass(frozen=True)
 class EachDue:
-    """One document for every due parent, put together from several answers; a part that is refused is null."""
+    """A document for every due parent, put together from several answers; a refused part is null."""
 
     due: Due
     parts: Mapping[str, One | Many]

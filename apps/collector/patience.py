@@ -1,6 +1,7 @@
 """How long to wait before asking GitLab again. Knows headers and clocks, no endpoint.
 
-Every header may be absent, a date, a float, negative or garbage: none of them may raise or make us wait for hours.
+Every header may be absent, a date, a float, negative or garbage: none of them may raise or make us wait for
+hours.
 """
 
 from __future__ import annotations

@@ -60,7 +60,8 @@ _SIGN_COMMITS = """
               from raw_mr_commit
              where project_id = %(project)s and is_signed is not null
              group by commit_id) m
-     where c.project_id = %(project)s and c.commit_id = m.commit_id and c.is_signed is distinct from m.is_signed
+     where c.project_id = %(project)s and c.commit_id = m.commit_id
+       and c.is_signed is distinct from m.is_signed
 """
 
 _NAME_ADDRESSES = """

@@ -11,7 +11,7 @@ from apps.orgmap.place import OrgMap
 
 
 def production_environments(place: Place) -> list[dict[str, Any]]:
-    """A query for each environment of tier production, or whose name the project's rule takes for production."""
+    """A query for each environment of tier production or that the project's rule takes for it."""
     pattern = re.compile(OrgMap.load().rules(place.path).production_environment)
     environments = RawEnvironment.objects.filter(project_id=place.project_id).order_by("name")
     return [

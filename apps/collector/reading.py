@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 class Place:
     """The project (or group) that is read, as far as paths and queries name it."""
 
-    project_id: int | None = None
+    project_id: int = 0
     path: str = ""
     default_branch: str | None = None
     features: Mapping[str, str | None] = field(default_factory=dict)

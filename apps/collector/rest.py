@@ -30,8 +30,9 @@ def days_before(moment: dt.datetime) -> str:
 class Rest:
     """A list. `anchor` names the parameter of the lower bound of an ascending, re-anchored reading by `by`;
 
-    `newest` an attribute by which the list runs backwards and below which we stop, with `since` as a server-side
-    filter; neither: the list is read as a whole. `once`: further queries that are read a single time, whatever their age.
+    `newest` an attribute by which the list runs backwards and below which we stop, with `since` as a server-
+    side filter; neither: the list is read as a whole. `once`: further queries that are read a single time,
+    whatever their age.
     """
 
     path: str
@@ -118,7 +119,7 @@ class Pager:
         self._before: list[Any] | None = None
 
     def ask(self, more: Mapping[str, Any]) -> Answer:
-        """The page `number`. Raises GitlabUnavailable where the server sends the same page again and again."""
+        """The page `number`. Raises GitlabUnavailable where the same page comes again and again."""
         try:
             answer = self._ask(more)
         except TooSlow:

@@ -50,7 +50,10 @@ class Abilities:
 
 
 def probe(client: Client) -> Server:
-    """Ask version and GraphQL fields and keep them. Raises TokenRefused, GitlabUnavailable where nothing answers."""
+    """Ask version and GraphQL fields and keep them.
+
+    Raises TokenRefused, GitlabUnavailable where nothing answers.
+    """
     about: dict[str, Any] = {}
     try:
         answer = client.get("/version", query={}, decode=msgspec.json.decode)

@@ -39,7 +39,7 @@ def shape_of(name: str, tree: Tree) -> Any:
         plain = key.removesuffix("[]")
         kind: Any = shape_of(f"{name}_{plain}", inner) | None if inner else Any
         if key.endswith("[]"):
-            kind = list[kind] | None  # type: ignore[valid-type]  # a type made at run time
+            kind = list[kind] | None
         members.append((plain, kind, None))
     return msgspec.defstruct(name, members, gc=False)
 
@@ -88,7 +88,8 @@ class Reader:
 
 
 def _forgiving(body: bytes) -> list[bytes]:
-    """Rows of a page with lone surrogates or broken UTF-8, made clean; raises DecodeError where it is no JSON."""
+    """Rows of a page with lone surrogates or broken UTF-8, made clean; raises DecodeError where it is no
+    JSON."""
     try:
         rows = json.loads(body.decode("utf-8", "replace"))
     except ValueError as error:

@@ -1,4 +1,5 @@
-"""Table: how documents of one shape become rows of one model; rows_of: doing it, row by row, losing none in silence."""
+"""Table: how documents of one shape become rows of one model; rows_of: doing it, row by row, losing none in
+silence."""
 
 from __future__ import annotations
 
@@ -27,15 +28,23 @@ class Column:
     absent: str | None  # the text for null; None: a row without a value is refused
 
 
+def column_of(model: type[models.Model], name: str) -> models.Field[Any, Any]:
+    """The model's field of this name, or of the column of this name."""
+    found = model._meta.get_field(name)
+    assert isinstance(found, models.Field)
+    return found
+
+
 @dataclass(frozen=True)
 class Table:
     """One model's share of a document.
 
-    `each`: where in the document its rows lie ("notes.nodes[]" a list, "author" one object, "" the document itself).
-    `keeps`: columns that a null never overwrites. `births`: columns written with a new row only.
-    `newest`: the column that says which of two copies of a row is younger. `updates`: the rows exist, fill in columns.
-    `replaces`: within one value of this column, rows that the answer no longer has are removed; `within` narrows
-    that to keys that begin so. `skips`: a Field; where it is true the item is no row of this table.
+    `each`: where in the document its rows lie ("notes.nodes[]" a list, "author" one object, "" the document
+    itself). `keeps`: columns that a null never overwrites. `births`: columns written with a new row only.
+    `newest`: the column that says which of two copies of a row is younger. `updates`: the rows exist, fill in
+    columns. `replaces`: within one value of this column, rows that the answer no longer has are removed;
+    `within` narrows that to keys that begin so. `skips`: a Field; where it is true the item is no row of this
+    table.
     """
 
     into: type[models.Model]
@@ -60,11 +69,9 @@ class Table:
         return tuple(self._column(name, source) for name, source in self.fields.items())
 
     def _column(self, name: str, source: Field) -> Column:
-        column = self.into._meta.get_field(name)
-        target = column.target_field if isinstance(column, models.ForeignKey) else column
-        nullable = column.null and name not in self.key
-        cell = cell_for(target if isinstance(column, models.ForeignKey) else column)
-        return Column(column.column, source.read, cell, NULL if nullable else empty_for(column))
+        column = column_of(self.into, name)
+        absent = NULL if column.null and name not in self.key else empty_for(column)
+        return Column(column.attname, source.read, cell_for(column), absent)
 
     @property
     def paths(self) -> list[str]:
@@ -117,7 +124,7 @@ def rows_of(table: Table, documents: Iterable[Document]) -> Harvest:
     """Every item of `table` in the documents, as a row or as a refusal."""
     harvest = Harvest()
     positions = {column.name: place for place, column in enumerate(table.columns)}
-    key = tuple(positions[table.into._meta.get_field(name).column] for name in table.key)
+    key = tuple(positions[column_of(table.into, name).attname] for name in table.key)
     newest = positions[table.newest] if table.newest else None
     for document, given in documents:
         if isinstance(document, Unread):

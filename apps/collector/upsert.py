@@ -1,7 +1,9 @@
-"""One guarded upsert for every table: COPY into a stage of this connection, then one statement into the table.
+"""One guarded upsert for every table: COPY into a stage of this connection, then one statement into the
+table.
 
-An old page never beats a new row, a row whose content is unchanged is not touched (not even locked), and rows are
-written in the order of their keys, so that two workers that share rows cannot wait for each other in a circle.
+An old page never beats a new row, a row whose content is unchanged is not touched (not even locked), and rows
+are written in the order of their keys, so that two workers that share rows cannot wait for each other in a
+circle.
 """
 
 from __future__ import annotations
@@ -9,11 +11,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from hashlib import sha256
+from zlib import crc32
 
 from django.db import connection
 
 from apps.collector.models import Quarantine
-from apps.collector.tables import Refused, Table
+from apps.collector.tables import Refused, Table, column_of
 
 
 def upsert(table: Table, rows: Iterable[tuple[str, ...]], *, now: dt.datetime) -> int:
@@ -37,7 +40,7 @@ def remove_absent(table: Table, rows: Iterable[tuple[str, ...]], *, column: str,
     with connection.cursor() as cursor:
         _stage(cursor, table, list(rows))
         cursor.execute(
-            f"delete from {table.name} t where t.{column} = any(%(values)s) {narrow}"
+            f"delete from {table.name} t where t.{column} = any(%(values)s) {narrow}"  # noqa: S608  # our names
             f" and not exists (select from {_stage_name(table)} s where {key})",
             {"values": values, "start": table.within[1] if table.within else ""},
         )
@@ -45,7 +48,7 @@ def remove_absent(table: Table, rows: Iterable[tuple[str, ...]], *, column: str,
 
 
 def quarantine(refused: Iterable[Refused], *, project_id: int | None, now: dt.datetime) -> None:
-    """Keep the reason and a hash of every row that could not be read; the payload itself may hold anything."""
+    """Keep the reason and a hash of every row that could not be read; its payload may hold anything."""
     Quarantine.objects.bulk_create(
         [
             Quarantine(
@@ -63,20 +66,20 @@ def _columns(table: Table) -> list[str]:
 
 
 def _key(table: Table) -> list[str]:
-    return [table.into._meta.get_field(name).column for name in table.key]
+    return [column_of(table.into, name).attname for name in table.key]
 
 
 def _stage_name(table: Table) -> str:
-    return f"stage_{table.name}_{abs(hash(tuple(_columns(table)))) % 10**8}"
+    return f"stage_{table.name}_{crc32(' '.join(_columns(table)).encode())}"
 
 
 def _stage(cursor, table: Table, rows: list[tuple[str, ...]]) -> None:  # type: ignore[no-untyped-def]  # Django's wrapper
     columns, stage = ", ".join(_columns(table)), _stage_name(table)
     cursor.execute(
-        f"create temp table if not exists {stage} on commit delete rows as"
+        f"create temp table if not exists {stage} on commit delete rows as"  # noqa: S608  # our own names
         f" select {columns} from {table.name} with no data"
     )
-    cursor.execute(f"delete from {stage}")
+    cursor.execute(f"delete from {stage}")  # noqa: S608  # a name of our own
     text = "".join(["\t".join(row) + "\n" for row in rows])
     with cursor.copy(f"copy {stage} ({columns}) from stdin") as copy:
         copy.write(text)
@@ -110,7 +113,8 @@ def _assignments(table: Table, incoming: str) -> str:
 def _insert(table: Table) -> str:
     columns, key = ", ".join(_columns(table)), _key(table)
     join = " and ".join(f"t.{name} = s.{name}" for name in key)
-    renewal = f"do update set {_assignments(table, 'excluded')}, fetched_at = excluded.fetched_at where {_is_news(table, 'excluded')}"
+    assignments = f"{_assignments(table, 'excluded')}, fetched_at = excluded.fetched_at"
+    renewal = f"do update set {assignments} where {_is_news(table, 'excluded')}"
     return f"""
         insert into {table.name} as t ({columns}, fetched_at)
         select {", ".join(f"s.{name}" for name in _columns(table))}, %(now)s
@@ -119,7 +123,7 @@ def _insert(table: Table) -> str:
          where t.{key[0]} is null or {_is_news(table, "s")}
          order by {", ".join(f"s.{name}" for name in key)}
         on conflict ({", ".join(key)}) {renewal if _renewed(table, "s") else "do nothing"}
-    """
+    """  # noqa: S608  # the names are those of our own models
 
 
 def _update(table: Table) -> str:
@@ -128,4 +132,4 @@ def _update(table: Table) -> str:
         update {table.name} t set {_assignments(table, "s")}, fetched_at = %(now)s
           from {_stage_name(table)} s
          where {join} and {_is_news(table, "s")}
-    """
+    """  # noqa: S608  # the names are those of our own models

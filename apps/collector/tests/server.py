@@ -1,4 +1,5 @@
-"""A tiny GitLab on the loopback for faults and moving rows: lists in memory, paged and ordered like the real one.
+"""A tiny GitLab on the loopback for faults and moving rows: lists in memory, paged and ordered like the real
+one.
 
 It is not the demo: it shares nothing with it, sends what it is told, and counts what it is asked.
 """
@@ -51,7 +52,8 @@ def answer(value: Any, status: int = 200, **headers: str) -> Reply:
 
 @dataclass
 class FakeGitlab:
-    """Paths (without /api/v4) to rows, single answers or handlers; `next` holds replies that come before any of these."""
+    """Paths (without /api/v4) to rows, single answers or handlers; `next` holds replies that come before any
+    of these."""
 
     lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     singles: dict[str, Any] = field(default_factory=dict)

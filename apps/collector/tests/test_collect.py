@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from django.db import connection
+
 from apps.collector import models
 from apps.collector.collect import collect
 from apps.collector.errors import GitlabRefused, GitlabUnavailable, TokenRefused
@@ -13,16 +15,28 @@ from apps.collector.tests.builders import START, at, merge_request, project, sma
 from apps.collector.tests.server import NOW, Reply, answer
 from apps.orgmap.models import Organisation
 from apps.runs.ledger import Unrecorded
-from django.db import connection
 
 pytestmark = pytest.mark.django_db
 
 RAW = (
-    models.Project, models.User, models.Branch, models.RawMergeRequest, models.RawMergeRequestCommit,
-    models.RawMergeRequestEvent, models.RawCommit, models.RawPipeline, models.RawJob, models.RawEnvironment,
-    models.RawDeployment, models.RawTag, models.RawRelease, models.RawIssue, models.RawIssueEvent,
-    models.RawPushEvent, models.RawBranchHead,
-)  # fmt: skip
+    models.Project,
+    models.User,
+    models.Branch,
+    models.RawMergeRequest,
+    models.RawMergeRequestCommit,
+    models.RawMergeRequestEvent,
+    models.RawCommit,
+    models.RawPipeline,
+    models.RawJob,
+    models.RawEnvironment,
+    models.RawDeployment,
+    models.RawTag,
+    models.RawRelease,
+    models.RawIssue,
+    models.RawIssueEvent,
+    models.RawPushEvent,
+    models.RawBranchHead,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 """What real GitLabs answered, through each endpoint's own mapping into PostgreSQL, and read back.
 
-The recordings lie beside the checkout (`../shared/gitlab/recorded`) and are not ours to commit; where they are absent
-the scrubbed sample in `pages/` stands in alone.
+The recordings lie beside the checkout (`../shared/gitlab/recorded`) and are not ours to commit; where they
+are absent the scrubbed sample in `pages/` stands in alone.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import models, transaction
+
 from apps.collector import endpoints
 from apps.collector.collect import reader_of, store
 from apps.collector.details import MERGE_REQUEST_DETAILS, PIPELINE_DETAILS, Route
@@ -20,7 +22,6 @@ from apps.collector.models import Quarantine, RawMergeRequest, RawPipeline
 from apps.collector.normalise import instant
 from apps.collector.reading import Page
 from apps.collector.tables import Table, given_for
-from django.db import models, transaction
 
 pytestmark = pytest.mark.django_db
 
@@ -93,7 +94,8 @@ def recordings(folder: Path) -> Iterator[tuple[str, str, Any]]:
 
 
 def feed(route: Route, documents: list[Any]) -> None:
-    """As if a page with these had arrived, and nothing about them was known: one thing is recorded at many ages."""
+    """As if a page with these had arrived, and nothing about them was known: one thing is recorded at many
+    ages."""
     if not route.tables[0].updates:
         route.tables[0].into.objects.all().delete()
     given = {**given_for(PROJECT, now=NOW), **GIVEN}
@@ -144,16 +146,31 @@ def check(table: Table, item: dict[str, Any], where: str) -> int:
     for name, field in table.fields.items():
         if field.paths and name not in CHANGED_ON_PURPOSE:
             column = table.into._meta.get_field(name)
-            assert is_same(column, _value(item, field.paths), getattr(row, column.attname)), f"{name} of {where}"
+            assert is_same(column, _value(item, field.paths), getattr(row, column.attname)), (
+                f"{name} of {where}"
+            )
             compared += 1
     return compared
 
 
 CHANGED_ON_PURPOSE = {
-    "title", "author_email_hash", "author_name", "reverts_sha", "reverts_mr_iid", "authored_at", "committed_at",
-    "status", "issue_type", "event_key", "kind", "retried_flag", "released_at", "merge_requests_access_level",
-    "issues_access_level", "builds_access_level",
-}  # fmt: skip
+    "title",
+    "author_email_hash",
+    "author_name",
+    "reverts_sha",
+    "reverts_mr_iid",
+    "authored_at",
+    "committed_at",
+    "status",
+    "issue_type",
+    "event_key",
+    "kind",
+    "retried_flag",
+    "released_at",
+    "merge_requests_access_level",
+    "issues_access_level",
+    "builds_access_level",
+}
 
 
 def feed_all(folder: Path) -> tuple[int, int]:
@@ -185,7 +202,9 @@ def parents(db):
     RawMergeRequest.objects.create(
         mr_id=501, project_id=PROJECT, iid=1, state="merged", created_at=NOW, updated_at=NOW, fetched_at=NOW
     )
-    RawPipeline.objects.create(pipeline_id=502, project_id=PROJECT, status="success", created_at=NOW, fetched_at=NOW)
+    RawPipeline.objects.create(
+        pipeline_id=502, project_id=PROJECT, status="success", created_at=NOW, fetched_at=NOW
+    )
 
 
 def test_recorded_answers_of_real_gitlabs_are_kept_as_they_were_sent(parents):
@@ -204,4 +223,3 @@ def test_the_sample_pages_are_kept_as_they_were_sent(parents):
     assert fed >= 10
     assert compared > 50
     assert not Quarantine.objects.exists()
-
