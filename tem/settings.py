@@ -22,6 +22,7 @@ GITLAB_TOKEN = env.gitlab_token()
 
 # --- How much, how far back -------------------------------------------------------------------
 TEM_MAX_PARALLELISM = env.whole_number("TEM_MAX_PARALLELISM", min(8, os.cpu_count() or 1), low=1, high=64)
+TEM_DEMO = env.text("TEM_DEMO") == "1"  # set by `make demo`: pages call the numbers invented
 TEM_BACKFILL_DAYS = env.whole_number("TEM_BACKFILL_DAYS", 180, low=1, high=730)
 
 # --- Time: stored in UTC; days are days of this zone, and only `tem.clock` knows it --------------
