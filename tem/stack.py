@@ -6,10 +6,12 @@ Knows in what order things start and end; `tem.members` knows what they are, `te
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import signal
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tem.environment import SettingsWrong, home_from, kept_secret, load_dotenv
@@ -34,7 +36,7 @@ def demo(*, serve: bool, days: str) -> int:
     """The product over the demo GitLab, in a home of its own, so that demo and real data never meet."""
     home = home_from(os.environ) / "demo"
     stack = Stack(home, variables=demo_variables(home), grace_s=3)
-    with ExitStack() as at_last, stack.runner:
+    with only_one(home), ExitStack() as at_last, stack.runner:
         gitlab = stack.demo_gitlab()
         at_last.enter_context(stack.services())  # so that they end after the members
         stack.prepare()
@@ -45,6 +47,8 @@ def demo(*, serve: bool, days: str) -> int:
         address = stack.web(preferred_port=0)
         stack.beat()
         status = stack.runner.finish(run)
+        if status in (DONE, PARTIAL):
+            stack.summary()
         password = kept_secret(home, "admin_password", size=12)
         stack.say(f"dashboard {address}   login admin   password {password}")
         if serve and status in (DONE, PARTIAL):
@@ -75,7 +79,7 @@ def up() -> int:
     """The product over the user's GitLab and services, until it is asked to end."""
     home = checked_home(collecting=True)
     stack = Stack(home, variables=os.environ, grace_s=15)
-    with stack.services(), stack.runner:
+    with only_one(home), stack.services(), stack.runner:
         stack.prepare()
         address = stack.web(preferred_port=8000)
         stack.workers()
@@ -95,6 +99,19 @@ def once(kind: str, *, days: str) -> int:
         stack.prepare()
         stack.workers()
         return stack.runner.finish(stack.start_run(kind, days=days))
+
+
+@contextmanager
+def only_one(home: Path) -> Iterator[None]:
+    """Refuse a second stack over the same data: it would bring a second clock and another GitLab."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "stack.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            advice = "end it first, or choose another TEM_HOME"
+            raise MemberEnded(f"a stack runs over the data in {home} already: {advice}") from None
+        yield
 
 
 def serve_until_asked(stack: Stack) -> None:
@@ -137,7 +154,7 @@ def main(words: list[str]) -> int:
         print(f"\n{stopped}: everything is stopped.", file=sys.stderr)
         return 130
     except (MemberEnded, ServerFailed) as ended:
-        print(f"\nThe stack was shut down: {ended}", file=sys.stderr)
+        print(f"\nTEM has ended: {ended}", file=sys.stderr)
         return 1
 
 
