@@ -56,6 +56,17 @@ def how_it_ended(status: int) -> str:
     return f"ended with status {status}"
 
 
+def compiling_once(variables: Mapping[str, str], home: Path) -> dict[str, str]:
+    """`variables`, but where Python is told to keep no bytecode beside the sources, it keeps it in `home`.
+
+    Every member loads the same thousand modules: compiling them takes longer than all the rest.
+    """
+    kept = dict(variables)
+    if kept.pop("PYTHONDONTWRITEBYTECODE", ""):
+        kept.setdefault("PYTHONPYCACHEPREFIX", str(home / "bytecode"))
+    return kept
+
+
 class Supervisor:
     """Owns a stack for the length of a `with` block. Use it from the main thread only.
 
@@ -64,7 +75,7 @@ class Supervisor:
 
     def __init__(self, *, logs: Path, variables: Mapping[str, str], grace_s: float) -> None:
         self.stack_id = secrets.token_hex(8)
-        self.variables = {**variables, "TEM_STACK_ID": self.stack_id}
+        self.variables = {**compiling_once(variables, logs.parent), "TEM_STACK_ID": self.stack_id}
         self.logs = logs
         self.grace_s = grace_s
         self.members: list[Member] = []
