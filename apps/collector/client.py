@@ -86,6 +86,7 @@ class Client:
             raise TokenRefused("GITLAB_API_TOKEN holds characters that no GitLab token has: set it again.")
         self.url = url.rstrip("/").removesuffix("/api/v4")
         self.requests = self.refusals = 0
+        self.server_time = clock.now()  # the server's clock as last told
         self._token, self._timeout, self._deadline_s = token, timeout, deadline_s
         self._patience_s, self._first_wait_s = patience_s, first_wait_s
         self._pace, self._lock = patience.Pace(), threading.Lock()
@@ -167,8 +168,7 @@ class Client:
             raise _Again(f"JSON of another shape than GitLab's ({error})") from error
         except msgspec.DecodeError as error:
             raise _Again("broken or cut-off JSON") from error
-        now = patience.server_time(response.headers, otherwise=clock.now())
-        return Answer(value=value, server_time=now, following=_following(response.headers))
+        return Answer(value=value, server_time=self.server_time, following=_following(response.headers))
 
     # --- judging a status --------------------------------------------------------------------
 
@@ -177,6 +177,7 @@ class Client:
         memory."""
         now = patience.server_time(response.headers, otherwise=clock.now())
         self._pace.learn(response.headers, now=now)
+        self.server_time = now
         status = response.status_code
         if 200 <= status < 300:
             return

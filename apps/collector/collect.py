@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+import msgspec
 import structlog
 from django.db import transaction
 
@@ -14,10 +15,11 @@ from apps.collector.client import Client
 from apps.collector.details import Route
 from apps.collector.endpoints import ENDPOINTS, Endpoint
 from apps.collector.errors import GitlabRefused, RouteRefused
-from apps.collector.exclusions import admit, exclude
+from apps.collector.exclusions import ACTIVE_FOR, admit, exclude, is_active
 from apps.collector.marks import Mark
 from apps.collector.models import Project
 from apps.collector.reading import Page, Place, Reading
+from apps.collector.rest import iso
 from apps.collector.server import Abilities
 from apps.collector.shapes import Reader
 from apps.collector.tables import rows_of
@@ -34,34 +36,45 @@ class Progress(Protocol):
         """Add to the counts and extend the lease; raises where the step is no longer ours."""
 
 
-def collect(project_id: int, *, client: Client, since: dt.datetime, step: Progress) -> None:
-    """Read everything that changed in a project; `since` is the start of history, used where nothing was read
-    yet.
+def collect(
+    project_id: int,
+    *,
+    client: Client,
+    since: dt.datetime,
+    step: Progress,
+    reread: dt.timedelta = dt.timedelta(),
+) -> None:
+    """Read everything that changed in a project, or since the start of history what was not read yet.
 
+    `reread`: go back this much further than the marks, for what changed without a trace in `updated_at`.
     Raises TokenRefused, GitlabUnavailable (wait, then call again: it goes on where it stood), and
     GitlabRefused when the project as a whole is closed to us; that is recorded as its exclusion.
     """
     project = Project.objects.get(pk=project_id)
-    collection = _Collection(project, client=client, since=since, step=step)
+    collection = _Collection(project, client=client, since=since, step=step, reread=reread)
     for endpoint in ENDPOINTS:
         collection.read(endpoint)
+    was_active = collection.was_active_before_history()
     with transaction.atomic():
         branches.observe_heads(project_id, now=collection.now)
         people.link_authors(project_id)
-        admit(project_id, now=collection.now)
+        admit(project_id, now=collection.now, was_active=was_active)
         step.save(requests=collection.new_requests())
 
 
 class _Collection:
     """One call of collect: the project, what the server can do, and the requests not yet counted."""
 
-    def __init__(self, project: Project, *, client: Client, since: dt.datetime, step: Progress) -> None:
-        self._project, self._client, self._since, self._step = project, client, since, step
+    def __init__(
+        self, project: Project, *, client: Client, since: dt.datetime, step: Progress, reread: dt.timedelta
+    ) -> None:
+        self._project, self._client, self._step = project, client, step
+        self._since, self._reread = since, reread
         self._abilities = Abilities.of(client.url)
         self._place = place_of(project)
         self._counted = client.requests
         self._is_open: bool | None = None
-        self.now = since
+        self.now = client.server_time
 
     def read(self, endpoint: Endpoint) -> None:
         """One entity, by every route that the server has; each takes what the ones before left."""
@@ -99,7 +112,7 @@ class _Collection:
             client=self._client,
             place=self._place,
             reader=reader_of(route),
-            since=mark.start(history),
+            since=max(history, mark.start(history) - self._reread),
             cursor=mark.cursor(history),
             server_fields=self._abilities.fields,
             query=query,
@@ -125,6 +138,8 @@ class _Collection:
 
     def _narrow(self, endpoint: Endpoint, mark: Mark, refusal: GitlabRefused) -> None:
         """Is it this entity that is closed, or the project? Asked once, and only after a refusal."""
+        if self._place.empty and endpoint.feature == "repository":
+            return  # a repository without a commit answers 404 to some questions
         if self._is_open is None:
             self._is_open = self._project_answers()
         if not self._is_open:
@@ -143,6 +158,20 @@ class _Collection:
             return False
         self.now = answer.server_time
         return True
+
+    def was_active_before_history(self) -> bool:
+        """Whether a merge request moved in the last 90 days, where history is too short to tell."""
+        recent = self.now - ACTIVE_FOR
+        if self._since <= recent or is_active(self._project.pk, now=self.now) or self._project.archived:
+            return False
+        path, query = f"/projects/{self._project.pk}/merge_requests", {"scope": "all", "per_page": 1}
+        try:
+            answer = self._client.get(
+                path, query={**query, "updated_after": iso(recent)}, decode=msgspec.json.decode
+            )
+        except GitlabRefused:
+            return False
+        return bool(answer.value)
 
     def _mark(self, entity: str) -> Mark:
         return Mark.of(level="project", level_id=self._project.pk, entity=entity)

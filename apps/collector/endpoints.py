@@ -237,7 +237,7 @@ ENVIRONMENTS = endpoint(
     source=Rest("/projects/{project_id}/environments"),
     into=RawEnvironment,
     key=("environment_id",),
-    feature="builds",
+    feature="environments",
     snapshot=True,
     fields={"environment_id": at("id"), "name": at("name"), "tier": at("tier"), "state": at("state")},
 )
@@ -253,7 +253,7 @@ DEPLOYMENTS = endpoint(
     into=RawDeployment,
     key=("deployment_id",),
     newest="updated_at",
-    feature="builds",
+    feature="environments",
     people=("user",),
     fields={
         "deployment_id": at("id"),

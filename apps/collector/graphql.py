@@ -241,7 +241,7 @@ class _Asking:
             info = more.pageInfo
 
     def _page(self, answer: Answer, found: list[Any]) -> Page:
-        given = self._reading.saw(answer)
+        given = self._reading.saw(answer.server_time)
         documents: list[Document] = []
         for document in found:
             if isinstance(document, Unread):

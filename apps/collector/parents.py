@@ -12,6 +12,7 @@ from apps.collector.due import Due
 from apps.collector.errors import GitlabRefused, TooSlow
 from apps.collector.reading import PER_PAGE, Page, Reading, ahead
 
+FORBIDDEN = 403
 _PIECES = msgspec.json.Decoder(list[msgspec.Raw])
 _PIECE = msgspec.json.Decoder(msgspec.Raw)
 
@@ -45,35 +46,32 @@ class EachDue:
         """A page for each parent."""
         parents = self.due.rows(reading.place.project_id).values()
 
-        def read(parent: dict[str, Any]) -> tuple[bytes, Any]:
+        def read(parent: dict[str, Any]) -> bytes:
             return _document(self.parts, parent, reading)
 
-        for parent, (body, answer) in ahead(read, parents, at_once=4):
-            document = reading.reader.row(body)
-            yield Page([(document, {**reading.saw(answer), **parent})], answer.server_time)
+        for parent, body in ahead(read, parents, at_once=4):
+            now = reading.client.server_time
+            yield Page([(reading.reader.row(body), {**reading.saw(now), **parent})], now)
 
 
-def _document(parts: Mapping[str, One | Many], parent: dict[str, Any], reading: Reading) -> tuple[bytes, Any]:
-    """The parts as one piece of JSON, and one of the answers for its clock."""
+def _document(parts: Mapping[str, One | Many], parent: dict[str, Any], reading: Reading) -> bytes:
+    """The parts as one piece of JSON. A parent of which nothing is left was deleted."""
     found: dict[str, Any] = {}
-    seen: Any = None
-    refusal: GitlabRefused | None = None
+    closed: GitlabRefused | None = None
     for name, part in parts.items():
-        path = reading.path(part.path, **parent)
         try:
-            found[name], seen = _part(part, path, reading)
+            found[name] = _part(part, reading.path(part.path, **parent), reading)
         except GitlabRefused as error:
-            found[name], refusal = None, error
-    if seen is None:
-        assert refusal is not None  # no part answered, so one refused
-        raise refusal
-    return msgspec.json.encode(found), seen
+            found[name] = None
+            closed = error if error.status == FORBIDDEN else closed
+    if closed and not any(found.values()):
+        raise closed
+    return msgspec.json.encode(found)
 
 
-def _part(part: One | Many, path: str, reading: Reading) -> tuple[Any, Any]:
+def _part(part: One | Many, path: str, reading: Reading) -> Any:
     if isinstance(part, One):
-        answer = reading.client.get(path, query={}, decode=_PIECE.decode)
-        return answer.value, answer
+        return reading.client.get(path, query={}, decode=_PIECE.decode).value
     rows: list[Any] = []
     number, size = 1, PER_PAGE
     while True:
@@ -88,5 +86,5 @@ def _part(part: One | Many, path: str, reading: Reading) -> tuple[Any, Any]:
         rows += answer.value
         full = len(answer.value) >= size if answer.following == {} else bool(answer.following)
         if not answer.value or not full:
-            return rows, answer
+            return rows
         number += 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
-from apps.collector.client import Answer, Client
+from apps.collector.client import Client
 from apps.collector.shapes import Reader
 from apps.collector.tables import Document, given_for
 
@@ -54,10 +54,10 @@ class Reading:
     query: Mapping[str, Any] = field(default_factory=dict)
     started: dt.datetime | None = None
 
-    def saw(self, answer: Answer) -> dict[str, Any]:
-        """Note the server's clock; answers what every row of this answer may ask for."""
-        self.started = self.started or answer.server_time
-        return given_for(self.place.project_id, now=answer.server_time, server_fields=self.server_fields)
+    def saw(self, now: dt.datetime) -> dict[str, Any]:
+        """Note the server's clock; answers what every row of an answer of that moment may ask for."""
+        self.started = self.started or now
+        return given_for(self.place.project_id, now=now, server_fields=self.server_fields)
 
     def path(self, template: str, **more: Any) -> str:
         """A path with the project's number in it."""

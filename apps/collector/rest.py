@@ -147,7 +147,7 @@ class Pager:
 
     def page(self, answer: Answer, *, cursor: dict[str, Any] | None = None) -> Page:
         """The answer as documents."""
-        given = self._reading.saw(answer)
+        given = self._reading.saw(answer.server_time)
         return Page([(row, given) for row in answer.value], answer.server_time, cursor or {})
 
 
