@@ -37,7 +37,8 @@ class Stack:
     @contextmanager
     def services(self) -> Iterator[None]:
         """PostgreSQL and Valkey for the length of a block, unless the user brought both."""
-        if self.variables.get("TEM_DB_CONNECTION") and self.variables.get("TEM_REDIS_URL"):
+        env = Environment(self.variables)
+        if env.database() and env.redis():
             yield
             return
         with embedded.running(self.home):

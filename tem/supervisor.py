@@ -136,7 +136,7 @@ class Supervisor:
         variables: Mapping[str, str] | None = None,
     ) -> Member:
         """Start a member; its output goes to its log, or with `shown` to where ours goes."""
-        log = self.logs / f"{name}.log"
+        log = self._fresh_log(name)
         with log.open("wb") as file:
             output = None if shown else file
             process = subprocess.Popen(
@@ -154,6 +154,13 @@ class Supervisor:
         self.members.append(member)
         self._tell_watchdog(process.pid)
         return member
+
+    def _fresh_log(self, name: str) -> Path:
+        """The member's log, empty; what the last start wrote is kept as NAME.log.1."""
+        log = self.logs / f"{name}.log"
+        if log.exists():
+            log.replace(log.with_suffix(".log.1"))
+        return log
 
     def _tell_watchdog(self, pid: int) -> None:
         pipe, found = self.members[0].process.stdin, known(pid)
