@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -23,7 +24,7 @@ from apps.collector.rest import iso
 from apps.collector.server import Abilities
 from apps.collector.shapes import Reader
 from apps.collector.tables import rows_of
-from apps.collector.upsert import quarantine, remove_absent, upsert
+from apps.collector.upsert import quarantine, upsert
 from tem.errors import TemError
 
 log = structlog.get_logger(__name__)
@@ -74,6 +75,7 @@ class _Collection:
         self._place = place_of(project)
         self._counted = client.requests
         self._is_open: bool | None = None
+        self._known: set[tuple[str, ...]] = set()
         self.now = client.server_time
 
     def read(self, endpoint: Endpoint) -> None:
@@ -118,7 +120,7 @@ class _Collection:
             query=query,
         )
         reading.started = mark.started() if reading.cursor else None
-        for page, is_last in _with_last(route.source.pages(reading)):
+        for page, is_last in _with_last(_in_groups(route.source.pages(reading))):
             self.now = page.now
             self._store(endpoint, route, page, reading, mark, is_last=is_last)
 
@@ -129,12 +131,14 @@ class _Collection:
         history = EVER if reading.query else self._since
         started = reading.started or page.now
         with transaction.atomic():
-            written = store(route, page, project_id=self._project.pk, snapshot=endpoint.snapshot)
+            known = set(self._known)
+            written = store(route, page, project_id=self._project.pk, snapshot=endpoint.snapshot, known=known)
             if is_last:
                 mark.finish(page.cursor, history=history, started=started)
             else:
                 mark.reach(page.cursor, history=history, started=started)
             self._step.save(rows=written, requests=self.new_requests())
+        self._known = known  # only now: what is rolled back is not known
 
     def _narrow(self, endpoint: Endpoint, mark: Mark, refusal: GitlabRefused) -> None:
         """Is it this entity that is closed, or the project? Asked once, and only after a refusal."""
@@ -182,6 +186,7 @@ class _Collection:
         return self._counted - counted
 
 
+GROUP, GROUP_S = 250, 3.0  # documents to a transaction, and how long they may take to arrive
 EVER = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _READERS: dict[int, Reader] = {}
 
@@ -210,22 +215,57 @@ def place_of(project: Project) -> Place:
     )
 
 
-def store(route: Route, page: Page, *, project_id: int | None, snapshot: bool = False) -> int:
+def store(
+    route: Route,
+    page: Page,
+    *,
+    project_id: int | None,
+    snapshot: bool = False,
+    known: set[tuple[str, ...]] | None = None,
+) -> int:
     """Write a page's rows; answers how many are new or changed. Inside a transaction.
 
-    Where a row could not be read nothing is removed: it may be one of those that look absent.
+    Where a row could not be read nothing is removed: it may be one of those that look absent. `known`: rows
+    of recurring tables that were written before; those of this page are added.
     """
     written = 0
     for table in route.tables:
         harvest = rows_of(table, page.documents)
-        written += upsert(table, harvest.rows.values(), now=page.now)
-        if table.replaces:
-            remove_absent(table, harvest.rows.values(), column=table.replaces, values=harvest.replaced)
-        elif snapshot and page.whole and not table.each and not harvest.refused:
-            remove_absent(table, harvest.rows.values(), column="project_id", values=[project_id])
+        rows, whole = list(harvest.rows.values()), harvest.replaced
+        if snapshot and page.whole and not table.is_nested and not harvest.refused:
+            whole = [project_id]
+        if table.recurs and known is not None:
+            rows = [row for row in rows if row not in known]
+            known.update(rows)
+        written += upsert(table, rows, now=page.now, whole=whole)
         if harvest.refused:
             quarantine(harvest.refused, project_id=project_id, now=page.now)
     return written
+
+
+def _in_groups(pages: Iterator[Page]) -> Iterator[Page]:
+    """Small pages put together, so that a transaction is worth its while; what was read is never dropped."""
+    group: list[Page] = []
+    began = time.monotonic()
+    try:
+        for page in pages:
+            group.append(page)
+            size, waited_s = sum(len(one.documents) for one in group), time.monotonic() - began
+            if size >= GROUP or waited_s >= GROUP_S:
+                yield _together(group)
+                group, began = [], time.monotonic()
+    except TemError:
+        if group:
+            yield _together(group)
+        raise
+    if group:
+        yield _together(group)
+
+
+def _together(group: list[Page]) -> Page:
+    documents = [document for page in group for document in page.documents]
+    last = group[-1]
+    return Page(documents=documents, now=last.now, cursor=last.cursor, whole=last.whole and len(group) == 1)
 
 
 def _with_last(pages: Iterator[Page]) -> Iterator[tuple[Page, bool]]:

@@ -142,11 +142,9 @@ MERGE_REQUEST_DETAILS = (
                 kind=note_kind(system="system", body="body", action="systemNoteMetadata.action"),
             ),
             _approvals("approvedBy.nodes[]", user=gid("id"), when_=always(None)),
-            member("author"),
-            member("mergeUser"),
-            member("approvedBy.nodes[]"),
-            member("commits.nodes[].author"),
-            member("notes.nodes[].author"),
+            member(
+                "author", "mergeUser", "approvedBy.nodes[]", "commits.nodes[].author", "notes.nodes[].author"
+            ),
         ),
     ),
     Route(
@@ -182,8 +180,7 @@ MERGE_REQUEST_DETAILS = (
                 kind=note_kind(system="system", body="body"),
             ),
             _approvals("approvals.approved_by[]", user=at("user.id"), when_=when("approved_at")),
-            person("approvals.approved_by[].user"),
-            person("notes[].author"),
+            person("approvals.approved_by[].user", "notes[].author"),
         ),
     ),
 )

@@ -87,7 +87,7 @@ def endpoint(
     """An endpoint with one route and one table, and the people that stand in its rows."""
     owner = {"project_id": given("project_id")} if into is not Project else {}
     table = Table(into=into, key=key, fields={**owner, **fields}, newest=newest, keeps=keeps, births=births)
-    route = Route(name=name, source=source, tables=(table, *(person(where) for where in people)))
+    route = Route(name=name, source=source, tables=(table, person(*people)) if people else (table,))
     return Endpoint(name=name, routes=(route,), feature=feature, snapshot=snapshot)
 
 

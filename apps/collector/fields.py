@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -27,10 +28,14 @@ _REVERTED_MR = re.compile(r"This reverts merge request (?:[\w./-]+)?!(\d{1,18})"
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """How one column is read: `read(item, document, given)`; `paths` are what it looks at in the item."""
+    """How one column is read: `read(item, document, given)`; `paths` are what it looks at in the item.
+
+    `attribute`: set where the value is just that attribute of the item.
+    """
 
     read: Read
     paths: tuple[str, ...] = ()
+    attribute: str = ""
 
 
 def dig(item: Any, names: tuple[str, ...]) -> Any:
@@ -47,7 +52,7 @@ def at(*paths: str) -> Field:
     routes = tuple(tuple(path.split(".")) for path in paths)
     if len(routes) == 1 and len(routes[0]) == 1:
         (name,) = routes[0]
-        return Field(lambda item, document, given: getattr(item, name), paths)
+        return Field(lambda item, document, given: getattr(item, name), paths, attribute=name)
     if len(routes) == 1:
         (route,) = routes
         return Field(lambda item, document, given: dig(item, route), paths)
@@ -108,11 +113,15 @@ def hash_email(value: Any) -> str | None:
     """A keyed hash of an address (HMAC-SHA-256 of it in NFKC, trimmed, lower): a plain one is guessed."""
     if not isinstance(value, str):
         raise Unfit("is not text")
+    return _keyed_hash(value, settings.TEM_EMAIL_HASH_KEY)
+
+
+@lru_cache(maxsize=4096)
+def _keyed_hash(value: str, key: str) -> str | None:
     plain = unicodedata.normalize("NFKC", value).strip().lower()
     if not plain:
         return None
-    plain_bytes = plain.encode("utf-8", "replace")
-    return hmac.new(settings.TEM_EMAIL_HASH_KEY.encode(), plain_bytes, hashlib.sha256).hexdigest()
+    return hmac.new(key.encode(), plain.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 
 
 def email_hash(*paths: str) -> Field:

@@ -22,6 +22,7 @@ LONGEST_KEY = 600  # of text in an index: PostgreSQL takes 2,700 bytes, UTF-8 up
 EARLIEST = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
 _HARMFUL = re.compile("[\x00\ud800-\udfff]")
+_SPECIAL = re.compile("[\x00\\\\\t\n\r\ud800-\udfff]")
 _ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _NEEDS_ESCAPE = re.compile(r"[\\\t\n\r]")
 
@@ -52,6 +53,8 @@ def _escape(value: str) -> str:
 def _text(longest: int) -> Cell:
     def cell(value: Any, latest: dt.datetime) -> str:
         if type(value) is str:
+            if _SPECIAL.search(value) is None:
+                return value if len(value) <= longest else value[:longest]
             return _escape(clean(value)[:longest])
         if isinstance(value, bool | int | float):
             return str(value)
@@ -64,17 +67,22 @@ def _whole(bits: int) -> Cell:
     limit = 2 ** (bits - 1)
 
     def cell(value: Any, latest: dt.datetime) -> str:
-        if type(value) is str and value.strip().lstrip("-").isdigit() and value.isascii():
-            value = int(value[:25])
-        if type(value) is float and value.is_integer():
-            value = int(value)
         if type(value) is not int:
-            raise Unfit("is not a whole number")
+            value = _to_whole(value)
         if not -limit <= value < limit:
             raise Unfit(f"does not fit {bits} bits")
         return str(value)
 
     return cell
+
+
+def _to_whole(value: Any) -> int:
+    """Whole numbers also come as text (GraphQL ids) and as floats without a fraction."""
+    if type(value) is str and value.isascii() and value.strip().lstrip("-").isdigit():
+        return int(value[:25])
+    if type(value) is float and value.is_integer():
+        return int(value)
+    raise Unfit("is not a whole number")
 
 
 def _real(value: Any, latest: dt.datetime) -> str:
@@ -99,7 +107,9 @@ def instant(value: Any) -> dt.datetime:
     if type(value) is not str:
         raise Unfit("is not an instant")
     try:
-        moment = dt.datetime.fromisoformat(value.replace(" UTC", "+00:00"))
+        moment = dt.datetime.fromisoformat(value if value[-1:] == "Z" else value.replace(" UTC", "+00:00"))
+        if moment.tzinfo is dt.UTC:
+            return moment
         return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
     except (ValueError, OverflowError) as error:
         raise Unfit("is not an instant") from error
@@ -111,7 +121,8 @@ def _instant(value: Any, latest: dt.datetime) -> str:
     moment = instant(value)
     if not EARLIEST <= moment <= latest:
         raise Unfit("lies before 1970 or in the future")
-    return moment.isoformat()
+    usual = type(value) is str and value[-1] == "Z" and len(value) in (20, 24) and value[10] == "T"
+    return value if usual else moment.isoformat()
 
 
 def _names(value: Any) -> list[str]:

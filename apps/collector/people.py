@@ -9,22 +9,23 @@ from apps.collector.models import User
 from apps.collector.tables import Table
 
 
-def person(each: str) -> Table:
-    """The user in a REST answer at this place; it does not say who is a bot."""
+def person(*each: str) -> Table:
+    """The users at these places of a REST answer, which does not say who is a bot."""
     return _users(each, {"user_id": at("id")})
 
 
-def member(each: str) -> Table:
-    """The user in a GraphQL answer, with GitLab's own word on bots."""
+def member(*each: str) -> Table:
+    """The users at these places of a GraphQL answer, with GitLab's own word on bots."""
     return _users(each, {"user_id": gid("id"), "is_bot": at("bot")})
 
 
-def _users(each: str, fields: dict[str, Field]) -> Table:
+def _users(each: tuple[str, ...], fields: dict[str, Field]) -> Table:
     nameless = Field(lambda item, document, given: not getattr(item, "username", None), ("username",))
     return Table(
         into=User,
         key=("user_id",),
         each=each,
+        recurs=True,
         keeps=("name", "state", "is_bot"),
         skips=nameless,
         fields={**fields, "username": at("username"), "name": at("name"), "state": at("state")},

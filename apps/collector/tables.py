@@ -7,23 +7,25 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from django.db import models
 
-from apps.collector.fields import Field, dig
-from apps.collector.normalise import DAY, NULL, Cell, Unfit, cell_for, empty_for
+from apps.collector.fields import Field, Read, dig
+from apps.collector.normalise import DAY, NULL, Cell, Unfit, cell_for, empty_for, instant
 from apps.collector.shapes import Unread
 
 Given = Mapping[str, Any]
 Document = tuple[Any, Given]  # what GitLab sent, and what the scan knew when it asked
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
+    """One column of a table: read from `attribute` where that is all there is to it, else by `read`."""
+
     name: str
-    read: Any
+    attribute: str
+    read: Read
     cell: Cell
     absent: str | None  # the text for null; None: a row without a value is refused
 
@@ -35,22 +37,23 @@ def column_of(model: type[models.Model], name: str) -> models.Field[Any, Any]:
     return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """One model's share of a document.
 
-    `each`: where in the document its rows lie ("notes.nodes[]" a list, "author" one object, "" the document
-    itself). `keeps`: columns that a null never overwrites. `births`: columns written with a new row only.
-    `newest`: the column that says which of two copies of a row is younger. `updates`: the rows exist, fill in
-    columns. `replaces`: within one value of this column, rows that the answer no longer has are removed;
-    `within` narrows that to keys that begin so. `skips`: a Field; where it is true the item is no row of this
-    table.
+    `each`: where in the document its rows lie ("notes.nodes[]" a list, "author" one object, nothing: the
+    document itself), several places if need be. `keeps`: columns that a null never overwrites. `births`:
+    columns written with a new row only. `newest`: the column that says which of two copies of a row is
+    younger. `updates`: the rows exist, fill in columns. `replaces`: within one value of this column, rows
+    that the answer no longer has are removed; `within` narrows that to keys that begin so. `skips`: a Field;
+    where it is true the item is no row of this table. `recurs`: the same rows come in every page; what was
+    written is not offered again.
     """
 
     into: type[models.Model]
     key: tuple[str, ...]
     fields: Mapping[str, Field]
-    each: str = ""
+    each: str | tuple[str, ...] = ""
     keeps: tuple[str, ...] = ()
     births: tuple[str, ...] = ()
     newest: str = ""
@@ -58,47 +61,80 @@ class Table:
     replaces: str = ""
     within: tuple[str, str] | None = None
     skips: Field | None = None
+    recurs: bool = False
 
     @property
     def name(self) -> str:
         return self.into._meta.db_table
 
     @cached_property
+    def places(self) -> tuple[str, ...]:
+        return (self.each,) if isinstance(self.each, str) else self.each
+
+    @property
+    def is_nested(self) -> bool:
+        return self.places != ("",)
+
+    @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """The columns written, in order, with the project's own where the model has one."""
+        """The columns written, in order."""
         return tuple(self._column(name, source) for name, source in self.fields.items())
 
     def _column(self, name: str, source: Field) -> Column:
         column = column_of(self.into, name)
         absent = NULL if column.null and name not in self.key else empty_for(column)
-        return Column(column.attname, source.read, cell_for(column), absent)
+        return Column(column.attname, source.attribute, source.read, cell_for(column), absent)
+
+    @cached_property
+    def key_places(self) -> tuple[int, ...]:
+        """Where in a row its key stands."""
+        names = [column.name for column in self.columns]
+        return tuple(names.index(column_of(self.into, name).attname) for name in self.key)
+
+    @cached_property
+    def newest_place(self) -> int | None:
+        return [column.name for column in self.columns].index(self.newest) if self.newest else None
 
     @property
     def paths(self) -> list[str]:
         """Everything that is read, as paths from the document."""
         read = [path for source in self.fields.values() for path in source.paths]
         read += self.skips.paths if self.skips else ()
-        return [f"{self.each}.{path}" if self.each else path for path in read] or (
-            [self.each] if self.each else []
-        )
+        found = [f"{place}.{path}" if place else path for place in self.places for path in read]
+        return found or [place for place in self.places if place]
 
     @cached_property
-    def _steps(self) -> list[tuple[str, ...]]:
-        """The way to the items, cut where a list stands."""
-        return [tuple(piece.strip(".").split(".")) for piece in self.each.split("[]") if piece.strip(".")]
+    def _routes(self) -> list[tuple[list[tuple[str, ...]], tuple[str, ...]]]:
+        """The ways to the items: the lists to walk through, and what follows the last of them."""
+        routes = []
+        for place in self.places:
+            pieces = [tuple(piece.strip(".").split(".")) for piece in place.split("[]") if piece.strip(".")]
+            routes.append((pieces, ()) if place.endswith("[]") or not place else (pieces[:-1], pieces[-1]))
+        return routes
 
     def items(self, document: Any) -> list[Any] | None:
         """The items of this table in a document; None where the answer does not speak of them."""
-        if not self.each:
+        if not self.is_nested:
             return [document]
-        *lists, last = self._steps if not self.each.endswith("[]") else [*self._steps, ()]
-        items = [document]
-        for step in lists:
-            found = [dig(item, step) for item in items]
-            if found == [None]:
-                return None
-            items = [item for inner in found for item in inner or () if item is not None]
-        return [item for item in (dig(item, last) for item in items) if item is not None]
+        found: list[Any] = []
+        for lists, last in self._routes:
+            items = _walk(document, lists)
+            if items is None:
+                if len(self._routes) == 1:
+                    return None
+                continue
+            found += [end for item in items if (end := dig(item, last)) is not None] if last else items
+        return found
+
+
+def _walk(document: Any, lists: list[tuple[str, ...]]) -> list[Any] | None:
+    items = [document]
+    for step in lists:
+        found = [dig(item, step) for item in items]
+        if found == [None]:
+            return None
+        items = [item for inner in found for item in inner or () if item is not None]
+    return items
 
 
 @dataclass(slots=True)
@@ -123,56 +159,59 @@ class Harvest:
 def rows_of(table: Table, documents: Iterable[Document]) -> Harvest:
     """Every item of `table` in the documents, as a row or as a refusal."""
     harvest = Harvest()
-    positions = {column.name: place for place, column in enumerate(table.columns)}
-    key = tuple(positions[column_of(table.into, name).attname] for name in table.key)
-    newest = positions[table.newest] if table.newest else None
     for document, given in documents:
         if isinstance(document, Unread):
-            _refuse_unread(harvest, table, document)
+            if not table.is_nested:  # once for the document, not once for every table that would have read it
+                refused = Refused(table.name, document.entity_id, document.reason, document.payload)
+                harvest.refused.append(refused)
             continue
         items = table.items(document)
-        whole = items is not None
+        refusals = len(harvest.refused)
         for item in items or ():
-            whole = _add(harvest, table, (item, document, given), key, newest) and whole
-        if whole and table.replaces in given:
+            _add(harvest, table, item, document, given)
+        if items is not None and table.replaces in given and len(harvest.refused) == refusals:
             harvest.replaced.append(given[table.replaces])
     return harvest
 
 
-def _refuse_unread(harvest: Harvest, table: Table, document: Unread) -> None:
-    if not table.each:  # once for the document, not once for every table that would have read it
-        harvest.refused.append(Refused(table.name, document.entity_id, document.reason, document.payload))
-
-
-def _add(
-    harvest: Harvest, table: Table, where: tuple[Any, Any, Given], key: tuple[int, ...], newest: int | None
-) -> bool:
-    item, document, given = where
+def _add(harvest: Harvest, table: Table, item: Any, document: Any, given: Given) -> None:
     if table.skips is not None and table.skips.read(item, document, given):
-        return True
-    latest = given["latest"]
+        return
     try:
-        row = tuple([_cell(column, item, document, given, latest) for column in table.columns])
+        row = _row(table.columns, item, document, given)
     except Unfit as error:
         harvest.refused.append(Refused(table.name, _name_of(item), str(error), msgspec.json.encode(item)))
-        return False
-    name = tuple([row[place] for place in key])
+        return
+    name = tuple([row[place] for place in table.key_places])
     before = harvest.rows.get(name)
-    if before is None or newest is None or before[newest] <= row[newest]:
+    if before is None or not _is_younger(before, row, table.newest_place):
         harvest.rows[name] = row
-    return True
 
 
-def _cell(column: Column, item: Any, document: Any, given: Given, latest: dt.datetime) -> str:
+def _row(columns: tuple[Column, ...], item: Any, document: Any, given: Given) -> tuple[str, ...]:
+    """The cells of one row as text.
+
+    This is the inner loop of all collecting: it makes no call it can do without.
+    """
+    row: list[str] = []
+    latest = given["latest"]
+    name = ""
     try:
-        value = column.read(item, document, given)
-        if value is not None:
-            return column.cell(value, latest)
+        for name, attribute, read, cell, absent in columns:  # noqa: B007  # name: for the refusal below
+            value = getattr(item, attribute) if attribute else read(item, document, given)
+            if value is not None:
+                row.append(cell(value, latest))
+            elif absent is not None:
+                row.append(absent)
+            else:
+                raise Unfit("is missing")
     except Unfit as error:
-        raise Unfit(f"{column.name} {error}") from None
-    if column.absent is None:
-        raise Unfit(f"{column.name} is missing")
-    return column.absent
+        raise Unfit(f"{name} {error}") from None
+    return tuple(row)
+
+
+def _is_younger(one: tuple[str, ...], other: tuple[str, ...], place: int | None) -> bool:
+    return place is not None and instant(one[place]) > instant(other[place])
 
 
 def _name_of(item: Any) -> str:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import sha256
+from typing import Any
 from zlib import crc32
 
 from django.db import connection
@@ -18,33 +20,39 @@ from django.db import connection
 from apps.collector.models import Quarantine
 from apps.collector.tables import Refused, Table, column_of
 
+Cursor = Any  # Django's wrapper around psycopg's: its type knows no COPY
 
-def upsert(table: Table, rows: Iterable[tuple[str, ...]], *, now: dt.datetime) -> int:
-    """Write rows of COPY text; answers how many were new or changed. To be called inside a transaction."""
+
+def upsert(
+    table: Table, rows: Iterable[tuple[str, ...]], *, now: dt.datetime, whole: list[object] | None = None
+) -> int:
+    """Write rows of COPY text; answers how many were new or changed. To be called inside a transaction.
+
+    `whole`: values of the column `table.replaces` (or of project_id) of which these rows are all there are:
+    other rows of theirs are removed.
+    """
     rows = list(rows)
-    if not rows:
+    if not rows and not whole:
         return 0
     with connection.cursor() as cursor:
         _stage(cursor, table, rows)
-        statement = _update(table) if table.updates else _insert(table)
-        cursor.execute(statement, {"now": now})
+        if whole:
+            _remove_absent(cursor, table, whole)
+        if not rows:
+            return 0
+        cursor.execute(_update(table) if table.updates else _insert(table), {"now": now})
         return cursor.rowcount
 
 
-def remove_absent(table: Table, rows: Iterable[tuple[str, ...]], *, column: str, values: list[object]) -> int:
-    """Delete the rows with one of `values` in `column` that are not among `rows`. Inside a transaction."""
-    if not values:
-        return 0
+def _remove_absent(cursor: Cursor, table: Table, values: list[object]) -> None:
     key = " and ".join(f"t.{name} = s.{name}" for name in _key(table))
     narrow = f"and starts_with(t.{table.within[0]}, %(start)s)" if table.within else ""
-    with connection.cursor() as cursor:
-        _stage(cursor, table, list(rows))
-        cursor.execute(
-            f"delete from {table.name} t where t.{column} = any(%(values)s) {narrow}"  # noqa: S608  # our names
-            f" and not exists (select from {_stage_name(table)} s where {key})",
-            {"values": values, "start": table.within[1] if table.within else ""},
-        )
-        return cursor.rowcount
+    cursor.execute(
+        f"delete from {table.name} t"  # noqa: S608  # the names are those of our own models
+        f" where t.{table.replaces or 'project_id'} = any(%(values)s) {narrow}"
+        f" and not exists (select from {_stage_name(table)} s where {key})",
+        {"values": values, "start": table.within[1] if table.within else ""},
+    )
 
 
 def quarantine(refused: Iterable[Refused], *, project_id: int | None, now: dt.datetime) -> None:
@@ -69,20 +77,21 @@ def _key(table: Table) -> list[str]:
     return [column_of(table.into, name).attname for name in table.key]
 
 
+@lru_cache(maxsize=128)
 def _stage_name(table: Table) -> str:
     return f"stage_{table.name}_{crc32(' '.join(_columns(table)).encode())}"
 
 
-def _stage(cursor, table: Table, rows: list[tuple[str, ...]]) -> None:  # type: ignore[no-untyped-def]  # Django's wrapper
+def _stage(cursor: Cursor, table: Table, rows: list[tuple[str, ...]]) -> None:
     columns, stage = ", ".join(_columns(table)), _stage_name(table)
     cursor.execute(
         f"create temp table if not exists {stage} on commit delete rows as"  # noqa: S608  # our own names
-        f" select {columns} from {table.name} with no data"
+        f" select {columns} from {table.name} with no data; delete from {stage}"
     )
-    cursor.execute(f"delete from {stage}")  # noqa: S608  # a name of our own
-    text = "".join(["\t".join(row) + "\n" for row in rows])
-    with cursor.copy(f"copy {stage} ({columns}) from stdin") as copy:
-        copy.write(text)
+    if rows:
+        text = "".join(["\t".join(row) + "\n" for row in rows])
+        with cursor.copy(f"copy {stage} ({columns}) from stdin") as copy:
+            copy.write(text)
 
 
 def _renewed(table: Table, incoming: str) -> dict[str, str]:
@@ -110,6 +119,7 @@ def _assignments(table: Table, incoming: str) -> str:
     return ", ".join(f"{name} = {value}" for name, value in _renewed(table, incoming).items())
 
 
+@lru_cache(maxsize=128)
 def _insert(table: Table) -> str:
     columns, key = ", ".join(_columns(table)), _key(table)
     join = " and ".join(f"t.{name} = s.{name}" for name in key)
@@ -126,6 +136,7 @@ def _insert(table: Table) -> str:
     """  # noqa: S608  # the names are those of our own models
 
 
+@lru_cache(maxsize=128)
 def _update(table: Table) -> str:
     join = " and ".join(f"t.{name} = s.{name}" for name in _key(table))
     return f"""
