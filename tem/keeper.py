@@ -31,7 +31,7 @@ from tem.servers import (
     valkey_is_ready,
 )
 
-START_LIMIT_S, STOP_LIMIT_S, LOOK_EVERY_S = 60.0, 20.0, 0.3
+START_LIMIT_S, STOP_LIMIT_S, LOOK_EVERY_S = 120.0, 20.0, 0.3  # a start may have to recover from a crash
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD}
 State = dict[str, Any]
 
@@ -56,6 +56,15 @@ class Keeper:
         self._wait_for(database, postgres_is_ready)
         self._wait_for(broker, valkey_is_ready)
         self.tell()
+
+    def start_or_try_again(self) -> None:
+        """Start; once more where that fails, for a port found free may be taken a moment later."""
+        try:
+            self.start()
+        except ServerFailed:
+            self.stop()
+            self.running.clear()
+            self.start()
 
     def _wait_for(self, server: Server, is_ready: Callable[[Server], bool]) -> None:
         deadline = time.monotonic() + START_LIMIT_S
@@ -132,7 +141,7 @@ def main(home: Path, *, durable: bool) -> int:
         fcntl.flock(only_one, fcntl.LOCK_EX)  # a keeper that is just leaving is waited for
         keeper = Keeper(home, durable=durable)
         try:
-            keeper.start()
+            keeper.start_or_try_again()
             news = keeper.watch()
         except ServerFailed as failure:
             news = str(failure)

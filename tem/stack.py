@@ -156,6 +156,9 @@ def main(words: list[str]) -> int:
     except (MemberEnded, ServerFailed) as ended:
         print(f"\nTEM has ended: {ended}", file=sys.stderr)
         return 1
+    finally:
+        if sys.stdout.isatty():
+            print("\x1b[?25h", end="", flush=True)  # a killed progress bar leaves the cursor hidden
 
 
 if __name__ == "__main__":
