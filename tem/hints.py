@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import structlog
 from celery import current_app
@@ -18,8 +18,15 @@ ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_max": 0}  # a pool
 log = structlog.get_logger(__name__)
 
 
-def send(steps: Sequence[Due], *, tasks: dict[str, Any]) -> None:
-    """Tell workers of the steps; `tasks` is phase -> task. Without a broker nobody is told for now.
+class Door(NamedTuple):
+    """A task that does the steps of a phase, and the queue of the workers that do it."""
+
+    task: Any
+    queue: str
+
+
+def send(steps: Sequence[Due], *, doors: Mapping[str, Door]) -> None:
+    """Tell workers of the steps; `doors` is by phase. Without a broker nobody is told for now.
 
     A hint is not repeated while as many as there are such steps still wait in its queue: a long
     queue would grow with every turn of the reconciler.
@@ -27,12 +34,12 @@ def send(steps: Sequence[Due], *, tasks: dict[str, Any]) -> None:
     if not steps:
         return
     try:
-        full = _full(Counter(tasks[step.phase].queue for step in steps if step.again))
+        full = _full(Counter(doors[step.phase].queue for step in steps if step.again))
         for step in steps:
-            task = tasks[step.phase]
-            if not (step.again and task.queue in full):
+            task, queue = doors[step.phase]
+            if not (step.again and queue in full):
                 ids = {"run_id": step.run_id, "step_id": step.step_id}
-                task.apply_async(kwargs=ids, retry=True, retry_policy=ONCE_MORE)
+                task.apply_async(kwargs=ids, queue=queue, retry=True, retry_policy=ONCE_MORE)
     except OperationalError as error:
         log.warning("the broker is away: steps wait in the ledger", error=str(error), steps=len(steps))
 
@@ -41,13 +48,16 @@ def _full(repeated: Counter[str]) -> set[str]:
     """Of these queues, with the steps to repeat in each, those that hold as many hints already."""
     if not repeated:
         return set()
-    with current_app.connection_for_write() as connection:
-        return {name for name, count in repeated.items() if waiting(name, connection=connection) >= count}
+    with current_app.connection_for_write() as link:
+        return {queue for queue, count in repeated.items() if waiting(queue, link=link) >= count}
 
 
-def waiting(queue: str, *, connection: Any) -> int:
-    """How many messages stand in a queue."""
-    return int(connection.default_channel.queue_declare(queue=queue, passive=True).message_count)
+def waiting(queue: str, *, link: Any) -> int:
+    """How many messages stand in a queue.
+
+    Redis is asked itself: kombu's passive declaration forgets the key prefix, and finds no queue.
+    """
+    return int(link.default_channel.client.llen(queue))
 
 
 def has_worker(*, within_s: float = 1.0) -> bool:

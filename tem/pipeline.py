@@ -31,6 +31,7 @@ from apps.runs.ledger import Claim
 from apps.runs.models import Run
 from apps.runs.phases import Phase, Plan
 from tem import clock, hints, history
+from tem.hints import Door
 from tem.processes import tie_to_parent
 from tem.steps import Work, attempt
 
@@ -128,59 +129,59 @@ LONG = {**SHORT, "soft_time_limit": 1500, "time_limit": 1620}  # below the broke
 TIMER_S = 5.0
 
 
-@shared_task(name="tem.pipeline.discover", queue="collect", **SHORT)
+@shared_task(name="tem.pipeline.discover", **SHORT)
 def discover_task(*, run_id: int, step_id: int) -> None:
     take(step_id, discover_all)
 
 
-@shared_task(name="tem.pipeline.place", queue="compute", **SHORT)
+@shared_task(name="tem.pipeline.place", **SHORT)
 def place_task(*, run_id: int, step_id: int) -> None:
     take(step_id, place_projects)
 
 
-@shared_task(name="tem.pipeline.collect", queue="collect", **SHORT)
+@shared_task(name="tem.pipeline.collect", **SHORT)
 def collect_task(*, run_id: int, step_id: int) -> None:
     take(step_id, collect_one)
 
 
-@shared_task(name="tem.pipeline.compute", queue="compute", **LONG)
+@shared_task(name="tem.pipeline.compute", **LONG)
 def compute_task(*, run_id: int, step_id: int) -> None:
     take(step_id, compute_one)
 
 
-@shared_task(name="tem.pipeline.roll_up", queue="compute", **LONG)
+@shared_task(name="tem.pipeline.roll_up", **LONG)
 def roll_up_task(*, run_id: int, step_id: int) -> None:
     take(step_id, roll_up_days)
 
 
-@shared_task(name="tem.pipeline.export", queue="export", **LONG)
+@shared_task(name="tem.pipeline.export", **LONG)
 def export_task(*, run_id: int, step_id: int) -> None:
     take(step_id, export_days)
 
 
-@shared_task(name="tem.pipeline.check", queue="ops", **SHORT)
+@shared_task(name="tem.pipeline.check", **SHORT)
 def check_task(*, run_id: int, step_id: int) -> None:
     take(step_id, check)
 
 
-TASKS = {
-    "discover": discover_task,
-    "place": place_task,
-    "collect": collect_task,
-    "compute": compute_task,
-    "roll_up": roll_up_task,
-    "export": export_task,
-    "check": check_task,
+DOORS = {
+    "discover": Door(discover_task, queue="collect"),
+    "place": Door(place_task, queue="compute"),
+    "collect": Door(collect_task, queue="collect"),
+    "compute": Door(compute_task, queue="compute"),
+    "roll_up": Door(roll_up_task, queue="compute"),
+    "export": Door(export_task, queue="export"),
+    "check": Door(check_task, queue="ops"),
 }
 
 
-@shared_task(name="tem.pipeline.tick", queue="ops")
+@shared_task(name="tem.pipeline.tick")
 def tick() -> None:
     """Once a minute: open the runs that are due (`ensure_runs`)."""
     ensure_runs(now=clock.now())
 
 
-@shared_task(name="tem.pipeline.reconcile", queue="ops")
+@shared_task(name="tem.pipeline.reconcile")
 def reconcile() -> None:
     """Twice a minute: nothing stays lost."""
     reconcile_now()
@@ -200,7 +201,7 @@ def take(step_id: int, work: Work) -> None:
 def move_on(run_id: int, *, kind: str) -> None:
     """Open what the run's finished steps allow, and tell workers of it."""
     phases.advance(run_id, plan=PLANS[kind], now=clock.now())
-    hints.send(keeper.due(now=clock.now(), run_id=run_id), tasks=TASKS)
+    hints.send(keeper.due(now=clock.now(), run_id=run_id), doors=DOORS)
 
 
 def ensure_runs(*, now: dt.datetime) -> None:
@@ -214,7 +215,7 @@ def ensure_runs(*, now: dt.datetime) -> None:
 
 def reconcile_now() -> None:
     """Take back what the dead hold, move every active run on, repeat the hints that were lost."""
-    hints.send(keeper.reconcile(plans=PLANS, now=clock.now()) or [], tasks=TASKS)
+    hints.send(keeper.reconcile(plans=PLANS, now=clock.now()) or [], doors=DOORS)
 
 
 @worker_process_init.connect

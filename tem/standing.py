@@ -17,7 +17,7 @@ from apps.collector.discover import coverage
 from apps.collector.models import Server
 from apps.runs import progress, slots
 from apps.runs.models import Run, RunStep
-from tem import history, hints, pipeline
+from tem import hints, history, pipeline
 from tem.celery import QUEUES
 
 PARTS = ("Django", "celery", "python-gitlab")
@@ -94,7 +94,7 @@ def queues() -> dict[str, int] | None:
     try:
         with current_app.connection_for_read() as link:
             link.ensure_connection(max_retries=1, interval_start=0, timeout=2)
-            return {name: hints.waiting(name, connection=link) for name in QUEUES}
+            return {name: hints.waiting(name, link=link) for name in QUEUES}
     except (OperationalError, OSError):
         return None
 
