@@ -13,12 +13,13 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from tem.environment import CHECKOUT
 from tem.processes import tie_to_parent, tied
 
 VENV = CHECKOUT / ".venv"
-STAMP = VENV / "installed"
+MADE, INSTALLED = VENV / "made", VENV / "installed"
 RUN = ("requirements.txt", "requirements-embedded.txt", "requirements-demo.txt")
 DEV = (*RUN, "requirements-dev.txt")
 UV = "requirements-uv.txt"
@@ -36,20 +37,26 @@ def fingerprint(files: tuple[str, ...]) -> str:
     return contents.hexdigest()
 
 
+def stamped(stamp: Path) -> list[str]:
+    """The fingerprints in a stamp; none where it is absent."""
+    return stamp.read_text().split() if stamp.exists() else []
+
+
 def install(files: tuple[str, ...]) -> None:
     """Bring `.venv` to exactly `files`. A stamp is written last, so a broken-off install is redone."""
-    done = STAMP.read_text().split() if STAMP.exists() else []
-    if fingerprint(files) in done:
+    if fingerprint(files) in stamped(INSTALLED):
         return
     began = time.monotonic()
-    STAMP.unlink(missing_ok=True)
+    INSTALLED.unlink(missing_ok=True)
     print("Installing the pinned packages into .venv ...", flush=True)
-    make_venv()
+    if fingerprint(()) not in stamped(MADE):
+        make_venv()  # never under a stack that runs from it, just because packages are added
+        MADE.write_text(fingerprint(()))
     uv = [str(VENV / "bin" / "python"), "-m", "uv", "--quiet"]
     locked = [str(CHECKOUT / name) for name in (UV, *files)]
     step([*uv, "pip", "sync", "--require-hashes", "--python", str(VENV / "bin" / "python"), *locked])
     # The development packages contain the others, so either need is met from now on.
-    STAMP.write_text(" ".join({fingerprint(files), fingerprint(RUN)}))
+    INSTALLED.write_text(" ".join({fingerprint(files), fingerprint(RUN)}))
     print(f"Installed in {time.monotonic() - began:.0f} s.", flush=True)
 
 
