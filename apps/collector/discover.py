@@ -30,7 +30,7 @@ def discover(*, client: Client, now: dt.datetime, since: dt.datetime, root_group
     A root group that refuses us is reported and leaves its known projects as they are; raises GitlabRefused
     when all do, TokenRefused and GitlabUnavailable like every request.
     """
-    probe(client)
+    probe(client, now=now)
     pages: list[Page] = []
     refused: dict[str, GitlabRefused] = {}
     for group in root_groups:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
@@ -49,18 +50,17 @@ class Abilities:
             self._server.save(update_fields=["fields"])
 
 
-def probe(client: Client) -> Server:
-    """Ask version and GraphQL fields and keep them.
+def probe(client: Client, *, now: dt.datetime) -> Server:
+    """Ask version and GraphQL fields and keep them. `now` is when we ask.
 
     Raises TokenRefused, GitlabUnavailable where nothing answers.
     """
     about: dict[str, Any] = {}
     try:
         answer = client.get("/version", query={}, decode=msgspec.json.decode)
-        about, now = answer.value if isinstance(answer.value, dict) else {}, answer.server_time
-    except GitlabRefused:  # an old server, or one that keeps it to itself
-        answer = client.get("/projects", query={"per_page": 1}, decode=msgspec.json.decode)
-        now = answer.server_time
+        about = answer.value if isinstance(answer.value, dict) else {}
+    except GitlabRefused as refusal:  # an old server, or one that keeps it to itself
+        log.warning("the server does not tell its version", reason=str(refusal))
     server, _ = Server.objects.update_or_create(
         url=client.url,
         defaults={

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from apps.collector.tests.builders import at, project, small_world
 from apps.collector.tests.server import Asked, FakeGitlab, Reply, answer
 from apps.collector.tests.test_collect import RAW, contents, run
 from apps.orgmap.models import Organisation
+
+NOW = dt.datetime(2026, 9, 4, 12, tzinfo=dt.UTC)
 
 pytestmark = pytest.mark.django_db
 
@@ -200,7 +203,7 @@ def test_both_routes_fill_the_same_rows(graph, gitlab, client, client_of):
     by_rest = comparable()
     for model in (*RAW[1:], models.IngestionState):
         model.objects.all().delete()
-    probe(client)
+    probe(client, now=NOW)
     gitlab.asked.clear()
     run(client_of())
     assert comparable() == by_rest
@@ -209,7 +212,7 @@ def test_both_routes_fill_the_same_rows(graph, gitlab, client, client_of):
 
 
 def test_what_only_graphql_knows_arrives(graph, client):
-    probe(client)
+    probe(client, now=NOW)
     run(client)
     mr = models.RawMergeRequest.objects.get(iid=1)
     assert (mr.lines_added, mr.lines_removed, mr.changes_count, mr.gitlab_approvals_required) == (
@@ -236,7 +239,7 @@ def test_what_only_graphql_knows_arrives(graph, client):
 
 def test_a_complexity_refusal_halves_what_is_asked(graph, gitlab, client):
     graph.most = 1
-    probe(client)
+    probe(client, now=NOW)
     run(client)
     assert models.RawMergeRequestCommit.objects.count() == 2
     assert gitlab.count("/notes") == 0
@@ -258,7 +261,7 @@ def test_a_complexity_refusal_halves_what_is_asked(graph, gitlab, client):
     ids=["unknown field", "partial", "no project", "no graphql"],
 )
 def test_an_answer_with_errors_is_no_answer_and_rest_steps_in(graph, gitlab, client, fault):
-    probe(client)
+    probe(client, now=NOW)
     graph.faults = [fault]
     run(client)
     assert models.RawMergeRequestEvent.objects.filter(kind="note").count() == 2
@@ -266,17 +269,17 @@ def test_an_answer_with_errors_is_no_answer_and_rest_steps_in(graph, gitlab, cli
 
 
 def test_a_refused_route_is_remembered_until_the_next_probe(graph, gitlab, client):
-    probe(client)
+    probe(client, now=NOW)
     graph.faults = [answer({"errors": [{"message": "Field 'notes' doesn't exist"}]})]
     run(client)
     kept = models.Server.objects.get().fields["refused"]
     assert list(kept) == ["merge_request_details/graphql"]
-    probe(client)
+    probe(client, now=NOW)
     assert "refused" not in models.Server.objects.get().fields
 
 
 def test_a_server_error_in_graphql_is_waited_for(graph, client):
-    probe(client)
+    probe(client, now=NOW)
     graph.faults = [Reply(502, b"<html>", {"Content-Type": "text/html"})]
     run(client)
     assert models.RawMergeRequest.objects.filter(lines_added=5).count() == 2
@@ -290,14 +293,14 @@ def test_nested_lists_that_were_cut_off_are_read_to_the_end(graph, client):
         "iid": "1",
         "notes": {"pageInfo": {"hasNextPage": False, "endCursor": None}, "nodes": [note(79, "one more")]},
     }
-    probe(client)
+    probe(client, now=NOW)
     run(client)
     assert models.RawMergeRequestEvent.objects.filter(event_key="note:79").exists()
 
 
 def test_merge_requests_that_graphql_hides_are_read_by_rest(graph, gitlab, client):
     del graph.merge_requests["2"]
-    probe(client)
+    probe(client, now=NOW)
     run(client)
     assert gitlab.count("/merge_requests/2/notes") == 1
     assert gitlab.count("/merge_requests/1/notes") == 0
@@ -306,7 +309,7 @@ def test_merge_requests_that_graphql_hides_are_read_by_rest(graph, gitlab, clien
 
 def test_a_server_without_graphql_is_read_by_rest_alone(graph, gitlab, client):
     gitlab.handlers["/api/graphql"] = lambda _: answer({"error": "404 Not Found"}, 404)
-    probe(client)
+    probe(client, now=NOW)
     assert models.Server.objects.get().fields == {}
     run(client)
     assert models.RawJob.objects.count() == 2
@@ -315,7 +318,7 @@ def test_a_server_without_graphql_is_read_by_rest_alone(graph, gitlab, client):
 def test_an_unreachable_server_is_no_server_without_graphql(gitlab, client_of):
     gitlab.handlers["/version"] = lambda _: Reply(503, b"", {"Retry-After": "900"})
     with pytest.raises(GitlabUnavailable):
-        probe(client_of())
+        probe(client_of(), now=NOW)
 
 
 def test_queries_are_valid_on_a_real_gitlab_and_say_what_they_need():
