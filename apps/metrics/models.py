@@ -37,6 +37,218 @@ class PlacedProject(models.Model):
         return self.path
 
 
+class NameVerdict(models.Model):
+    """Whether a name in a project matches a pattern of its rules: decided in Python, joined from then on."""
+
+    project = of_project()
+    rule = models.CharField(
+        max_length=64, help_text="production_environment, production_tag, rollback_pattern, ..."
+    )
+    name = models.TextField()
+    matches = models.BooleanField()
+
+    class Meta:
+        db_table = "name_verdict"
+        constraints = [models.UniqueConstraint(fields=["project", "rule", "name"], name="name_verdict_key")]
+
+
+class LinkPosition(models.Model):
+    """A default-branch commit's place on the mainline: of itself, or of the commit that brought it in."""
+
+    project = of_project()
+    commit_id = models.TextField()
+    position = models.IntegerField()
+    is_mainline = models.BooleanField()
+
+    class Meta:
+        db_table = "link_position"
+        constraints = [models.UniqueConstraint(fields=["project", "commit_id"], name="link_position_key")]
+        indexes = [models.Index(fields=["project", "position"], name="link_position_order")]
+
+
+class DimRelease(models.Model):
+    """Every tag; `released_at` is null where no release belongs to it."""
+
+    project = of_project()
+    tag_name = models.TextField()
+    released_at = models.DateTimeField(null=True)
+    semver_valid = models.BooleanField()
+
+    class Meta:
+        db_table = "dim_release"
+        constraints = [models.UniqueConstraint(fields=["project", "tag_name"], name="dim_release_key")]
+
+
+class FactRelease(models.Model):
+    """Every tag with the instant it counts at: its release's, else its commit's."""
+
+    project = of_project()
+    tag_name = models.TextField()
+    commit_id = models.TextField(null=True)
+    at = models.DateTimeField(null=True)
+    is_semver = models.BooleanField()
+    cadence_bucket = models.TextField(null=True, help_text="Local ISO week, 2025-W36.")
+
+    class Meta:
+        db_table = "fact_release"
+        constraints = [models.UniqueConstraint(fields=["project", "tag_name"], name="fact_release_key")]
+        indexes = [models.Index(fields=["project", "at"], name="fact_release_when")]
+
+
+class FactDeployment(models.Model):
+    """A production deployment, with the signal and the rules version that made it one."""
+
+    project = of_project()
+    deployment_key = models.TextField(help_text="pipeline:ID:ENVIRONMENT:K, pipeline:ID or deployment:ID.")
+    pipeline_id = models.BigIntegerField(null=True)
+    environment = models.TextField(null=True)
+    sha = models.TextField(null=True)
+    at = models.DateTimeField()
+    signal = models.TextField(help_text="environment, release_tag, default_branch, or several joined by +")
+    rules_version = models.BigIntegerField()
+    position = models.IntegerField(null=True)
+    is_rollback = models.BooleanField(default=False)
+    rollback_signal = models.TextField(null=True, help_text="tagged, older or reverted")
+    undoes_key = models.TextField(null=True)
+    rollback_ms = models.BigIntegerField(null=True)
+
+    class Meta:
+        db_table = "fact_deployment"
+        constraints = [
+            models.UniqueConstraint(fields=["project", "deployment_key"], name="fact_deployment_key")
+        ]
+        indexes = [models.Index(fields=["project", "at"], name="fact_deployment_when")]
+
+
+class FactMergeRequest(models.Model):
+    """One row per merge request, merged or not. Milliseconds are exact; the PRD's hours are made of them."""
+
+    mr_id = models.BigIntegerField(primary_key=True)
+    project = of_project()
+    iid = models.BigIntegerField()
+    created_at = models.DateTimeField()
+    merged_at = models.DateTimeField(null=True)
+    first_review_at = models.DateTimeField(null=True)
+    approvals_met_at = models.DateTimeField(null=True)
+    cycle_time_ms = models.BigIntegerField(null=True)
+    cycle_time_hours = models.DecimalField(max_digits=18, decimal_places=4, null=True)
+    review_wait_ms = models.BigIntegerField(null=True)
+    review_wait_hours = models.DecimalField(max_digits=18, decimal_places=4, null=True)
+    review_ms = models.BigIntegerField(null=True, help_text="Time in review.")
+    review_rounds = models.IntegerField(null=True, help_text="Null where versions were not read.")
+    force_pushes = models.IntegerField(null=True)
+    rework_count = models.IntegerField(null=True)
+    lines_added = models.IntegerField(null=True)
+    lines_removed = models.IntegerField(null=True)
+    approvals_required = models.IntegerField(null=True)
+    approvals_given = models.IntegerField(null=True)
+    rules_version = models.BigIntegerField()
+
+    class Meta:
+        db_table = "fact_mr"
+        indexes = [models.Index(fields=["project", "merged_at"], name="fact_mr_when")]
+
+
+class FactMergeRequestSpan(models.Model):
+    """A span in which a merge request was open; `to_at` null: it still is."""
+
+    project = of_project()
+    mr_id = models.BigIntegerField()
+    created_at = models.DateTimeField()
+    from_at = models.DateTimeField()
+    to_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "fact_mr_span"
+        constraints = [models.UniqueConstraint(fields=["mr_id", "from_at"], name="fact_mr_span_key")]
+        indexes = [models.Index(fields=["project", "from_at"], name="fact_mr_span_when")]
+
+
+class FactPipeline(models.Model):
+    """One row per pipeline; children of others are marked and count in no pipeline metric."""
+
+    pipeline_id = models.BigIntegerField(primary_key=True)
+    project = of_project()
+    is_child = models.BooleanField()
+    status = models.TextField()
+    created_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    is_prod = models.BooleanField()
+    is_rollback = models.BooleanField()
+    is_flaky_candidate = models.BooleanField()
+    duration_sec = models.IntegerField(null=True)
+    critical_path_ms = models.BigIntegerField(null=True)
+    green_pipeline_id = models.BigIntegerField(null=True)
+    green_at = models.DateTimeField(null=True)
+    mtg_ms = models.BigIntegerField(null=True)
+    mtg_seconds = models.IntegerField(null=True)
+
+    class Meta:
+        db_table = "fact_pipeline"
+        indexes = [
+            models.Index(fields=["project", "created_at"], name="fact_pipeline_when"),
+            models.Index(fields=["project", "green_at"], name="fact_pipeline_green"),
+        ]
+
+
+class FactJobGroup(models.Model):
+    """All attempts of one job name on one SHA that ended in success or failure."""
+
+    project = of_project()
+    sha = models.TextField()
+    name = models.TextField()
+    at = models.DateTimeField(help_text="When its last attempt finished.")
+    last_job_id = models.BigIntegerField()
+    is_flaky = models.BooleanField()
+
+    class Meta:
+        db_table = "fact_job_group"
+        constraints = [models.UniqueConstraint(fields=["project", "sha", "name"], name="fact_job_group_key")]
+        indexes = [models.Index(fields=["project", "at"], name="fact_job_group_when")]
+
+
+class FactCommit(models.Model):
+    """One row per commit reachable from the default branch."""
+
+    project = of_project()
+    commit_id = models.TextField()
+    committed_at = models.DateTimeField()
+    is_direct_push = models.BooleanField()
+    is_signed = models.BooleanField(null=True)
+
+    class Meta:
+        db_table = "fact_commit"
+        constraints = [models.UniqueConstraint(fields=["project", "commit_id"], name="fact_commit_key")]
+        indexes = [models.Index(fields=["project", "committed_at"], name="fact_commit_when")]
+
+
+class FactForcePush(models.Model):
+    """A head move of a protected branch to a commit that does not have the old head in its history."""
+
+    project = of_project()
+    push_key = models.TextField(help_text="push:ID or head:ID.")
+    branch = models.TextField()
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "fact_force_push"
+        constraints = [models.UniqueConstraint(fields=["project", "push_key"], name="fact_force_push_key")]
+
+
+class FactGitHygiene(models.Model):
+    """The PRD's daily counts of one project, by local day; a row only where something happened."""
+
+    project = of_project()
+    day = models.DateField()
+    direct_pushes_default = models.IntegerField()
+    force_pushes_protected = models.IntegerField()
+    unsigned_commit_count = models.IntegerField()
+
+    class Meta:
+        db_table = "fact_git_hygiene"
+        constraints = [models.UniqueConstraint(fields=["project", "day"], name="fact_git_hygiene_key")]
+
+
 class Scope(models.Model):
     """Something a value is about: the org, a business line, a team or a repo. `key` is its address."""
 

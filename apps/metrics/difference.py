@@ -1,0 +1,110 @@
+"""Replacing a project's rows of a table by new ones: built aside, compared, written where they differ."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import models
+from django.db.backends.utils import CursorWrapper
+
+from tem import clock
+
+
+@dataclass
+class Difference:
+    """The local days that a rebuild touched: the first and the last instant of every row that changed."""
+
+    days: set[dt.date] = field(default_factory=set)
+    rows: int = 0
+
+    def touch(self, rows: int, *instants: dt.datetime | dt.date | None) -> None:
+        """Count changed rows and the days they speak of."""
+        self.rows += rows
+        for instant in instants:
+            if isinstance(instant, dt.datetime):
+                self.days.add(clock.day_of(instant))
+            elif instant is not None:
+                self.days.add(instant)
+
+
+class Stage:
+    """A temporary table like a model's, to be filled and then made to stand in its place."""
+
+    def __init__(self, cursor: CursorWrapper, model: type[models.Model]) -> None:
+        self._cursor, self.model = cursor, model
+        self.table = model._meta.db_table
+        self.columns = [str(f.column) for f in model._meta.concrete_fields if not _is_surrogate(f)]
+        cursor.execute(f'drop table if exists "new_{self.table}"')
+        cursor.execute(f'create temporary table "new_{self.table}" (like "{self.table}") on commit drop')
+        if len(self.columns) < len(model._meta.concrete_fields):
+            cursor.execute(f'alter table "new_{self.table}" drop column id')
+
+    def select(self, sql: str, parameters: dict[str, Any]) -> None:
+        """Fill it from a SELECT; columns are matched by name, those that it lacks stay null."""
+        self._cursor.execute(f"select * from ({sql}) chosen limit 0", parameters)
+        assert self._cursor.description is not None
+        names = ", ".join(f'"{column.name}"' for column in self._cursor.description)
+        self._cursor.execute(f'insert into "new_{self.table}" ({names}) {sql}', parameters)
+
+    def fill(self, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Fill it with rows of the named columns."""
+        listed = ", ".join(f'"{name}"' for name in names)
+        with self._cursor.copy(f'copy "new_{self.table}" ({listed}) from stdin') as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def settle(self, *, project: int, into: Difference) -> None:
+        """Write the difference to what stands, and note the days that it touches."""
+        key = " and ".join(f't."{c}" = n."{c}"' for c in key_of(self.model))
+        rest = [c for c in self.columns if c not in key_of(self.model)]
+        same = f"{key} and {_row('t', rest)} is not distinct from {_row('n', rest)}" if rest else key
+        listed = ", ".join(f'"{c}"' for c in self.columns)
+        gone = f"""
+            delete from "{self.table}" t
+             where t.project_id = %(project)s
+               and not exists (select from "new_{self.table}" n where {same})
+            returning {self._span("t")}
+        """
+        come = f"""
+            insert into "{self.table}" ({listed})
+            select {listed}
+              from "new_{self.table}" n
+             where not exists (select from "{self.table}" t where t.project_id = %(project)s and {same})
+            returning {self._span(f'"{self.table}"')}
+        """
+        for statement in (gone, come):
+            self._cursor.execute(
+                f"with changed as ({statement}) select count(*), min(low), max(high) from changed",
+                {"project": project},
+            )
+            rows, low, high = self._cursor.fetchone()
+            into.touch(rows, low, high)
+
+    def _span(self, alias: str) -> str:
+        """The earliest and latest instant or day in a row; null where the table has none."""
+        times = [f.column for f in self.model._meta.concrete_fields if isinstance(f, models.DateField)]
+        if not times:
+            return "null::timestamptz as low, null::timestamptz as high"
+        listed = ", ".join(f'{alias}."{column}"' for column in times)
+        return f"least({listed}) as low, greatest({listed}) as high"
+
+
+def key_of(model: type[models.Model]) -> list[str]:
+    """The columns by which a row is known: its key from GitLab, else its unique constraint."""
+    key = model._meta.pk
+    if key is not None and not _is_surrogate(key):
+        return [str(key.column)]
+    unique = next(c for c in model._meta.constraints if isinstance(c, models.UniqueConstraint))
+    columns = {field.name: field.column for field in model._meta.concrete_fields}
+    return [str(columns[name]) for name in unique.fields]
+
+
+def _row(alias: str, columns: Sequence[str]) -> str:
+    return "row(" + ", ".join(f'{alias}."{c}"' for c in columns) + ")"
+
+
+def _is_surrogate(column: models.Field[Any, Any]) -> bool:
+    return column.primary_key and column.column == "id"

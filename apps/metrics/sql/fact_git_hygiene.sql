@@ -1,0 +1,16 @@
+-- The PRD's daily counts; a day only where something happened.
+with happened as (
+    select (committed_at at time zone %(zone)s)::date as day,
+           is_direct_push::int as direct, 0 as forced, (is_signed is false)::int as unsigned
+      from fact_commit
+     where project_id = %(project)s
+     union all
+    select (at at time zone %(zone)s)::date, 0, 1, 0 from fact_force_push where project_id = %(project)s
+)
+select %(project)s::bigint as project_id, day,
+       sum(direct)::int as direct_pushes_default,
+       sum(forced)::int as force_pushes_protected,
+       sum(unsigned)::int as unsigned_commit_count
+  from happened
+ group by day
+having sum(direct) + sum(forced) + sum(unsigned) > 0

@@ -1,0 +1,46 @@
+-- One row per pipeline. Time to green: from its failure to the next success on the same literal ref.
+with pipeline as (
+    select p.*,
+           coalesce(p.source, '') = 'parent_pipeline' as is_child,
+           coalesce(p.finished_at, p.updated_at) as ended_at
+      from raw_pipeline p
+     where p.project_id = %(project)s
+),
+next_green as (
+    select pipeline_id,
+           min(pipeline_id) filter (where status = 'success') over (
+               partition by ref order by pipeline_id desc
+               rows between unbounded preceding and 1 preceding
+           ) as green_pipeline_id
+      from pipeline
+     where not is_child and ref is not null
+),
+flaky as (
+    select distinct j.pipeline_id
+      from raw_job j
+      join fact_job_group g on g.project_id = j.project_id and g.sha = j.sha and g.name = j.name
+     where j.project_id = %(project)s and g.is_flaky
+),
+prod as (
+    select pipeline_id, bool_or(is_rollback) as is_rollback
+      from fact_deployment
+     where project_id = %(project)s and pipeline_id is not null
+     group by pipeline_id
+)
+select p.pipeline_id, p.project_id, p.is_child, p.status, p.created_at,
+       p.ended_at as finished_at,
+       d.pipeline_id is not null as is_prod,
+       coalesce(d.is_rollback, false) as is_rollback,
+       f.pipeline_id is not null as is_flaky_candidate,
+       p.duration_sec,
+       c.critical_path_ms,
+       g.pipeline_id as green_pipeline_id,
+       g.ended_at as green_at,
+       (extract(epoch from g.ended_at - p.ended_at) * 1000)::bigint as mtg_ms,
+       floor(extract(epoch from g.ended_at - p.ended_at))::int as mtg_seconds
+  from pipeline p
+  left join next_green n on n.pipeline_id = p.pipeline_id and p.status = 'failed'
+  left join pipeline g on g.pipeline_id = n.green_pipeline_id
+  left join flaky f on f.pipeline_id = p.pipeline_id
+  left join prod d on d.pipeline_id = p.pipeline_id
+  left join link_critical_path c on c.pipeline_id = p.pipeline_id
