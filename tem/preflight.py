@@ -111,10 +111,16 @@ def _judge(status: int, body: bytes, *, has_token: bool, host: str) -> str:
         return (
             f"GITLAB_API_URL: {host} redirects elsewhere: give the final address, with https where it has it."
         )
-    try:
-        is_gitlab = status == 200 and "version" in json.loads(body)
-    except ValueError:
-        is_gitlab = False
-    if is_gitlab or status in (429, 503):  # busy is not wrong: the run waits for it
+    if status in (429, 503) or _speaks_json(
+        body
+    ):  # busy is not wrong, and some hide /version: the run will see
         return ""
     return f"GITLAB_API_URL: what answers at {host} (status {status}) does not look like GitLab's API."
+
+
+def _speaks_json(body: bytes) -> bool:
+    """An API answers with an object even where it refuses; a web site or a proxy answers with a page."""
+    try:
+        return isinstance(json.loads(body), dict)
+    except ValueError:
+        return False
