@@ -12,7 +12,7 @@ from pathlib import Path
 def store(path: Path, blocks: Iterable[bytes]) -> tuple[str, int]:
     """Write a file; answers its SHA-256 and its size in bytes. It is not safe before `sync`."""
     digest, size = hashlib.sha256(), 0
-    with open(path, "wb", buffering=0) as out:
+    with open(path, "wb") as out:
         for block in blocks:
             out.write(block)
             digest.update(block)

@@ -49,6 +49,7 @@ class Spool:
 
     def add(self, text: DayText) -> None:
         self.file.write(text.lines)
+        self.file.flush()  # it is read by position
         self.starts.append(self.starts[-1] + len(text.lines))
         self.digests.append(text.digest)
 
@@ -78,7 +79,7 @@ def files(
     if not wanted:
         return
     earliest = max(first, min(wanted) - (CSV_DAYS - 1) * _DAY) if Format.CSV in formats else min(wanted)
-    with tempfile.TemporaryFile(buffering=0) as opened:
+    with tempfile.TemporaryFile() as opened:
         spool = Spool(opened)
         for text in summaries.day_texts(org=about.org, first=earliest, last=max(wanted)):
             spool.add(text)

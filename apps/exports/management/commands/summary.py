@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
@@ -34,7 +34,7 @@ class Command(BaseCommand):
             table.add_column(name_of(scope, "all"), justify="right")
         for row in zip(*(tiles(scope, day) for scope in about), strict=True):
             table.add_row(row[0].metric.title, *(tile.figure or "-" for tile in row))
-        Console(file=self.stdout).print(table)
+        Console(file=cast("IO[str]", self.stdout)).print(table)
 
 
 def _caption(house: Any) -> str:
