@@ -7,13 +7,11 @@ leaves to no other host and appears in no message. Knows no endpoint and no mode
 from __future__ import annotations
 
 import datetime as dt
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 import gitlab
 import msgspec
@@ -25,6 +23,7 @@ from requests.adapters import HTTPAdapter
 
 from apps.collector import patience
 from apps.collector.errors import GitlabRefused, GitlabUnavailable, RouteRefused, TokenRefused, TooSlow
+from apps.collector.wire import Answer, SameHost, cause_of, following
 from tem import clock
 
 CONNECT_S, READ_S, DEADLINE_S = 10.0, 65.0, 180.0
@@ -37,16 +36,6 @@ TIME_LIMITS = frozenset({408, 502, 504, 524})
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One decoded answer. `following`: the query of the next page, None at the end, {} where the server is
-    silent."""
-
-    value: Any
-    server_time: dt.datetime
-    following: dict[str, str] | None
-
-
 class _Again(Exception):
     """Worth another try, after `wait_s` if the server said so."""
 
@@ -55,18 +44,6 @@ class _Again(Exception):
     ) -> None:
         super().__init__(cause)
         self.wait_s, self.slow, self.busy = wait_s, slow, busy
-
-
-class _SameHost(requests.Session):
-    """Follows redirects of a moved project, never to another host or to plain text."""
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        target = super().get_redirect_target(resp)
-        if target is None or not urlsplit(target).netloc:
-            return target
-        here, there = urlsplit(resp.url), urlsplit(target)
-        same = here.hostname == there.hostname and (here.port == there.port or here.scheme != there.scheme)
-        return target if same and (here.scheme == there.scheme or there.scheme == "https") else None
 
 
 class Client:
@@ -90,7 +67,7 @@ class Client:
         self._token, self._timeout, self._deadline_s = token, timeout, deadline_s
         self._patience_s, self._first_wait_s = patience_s, first_wait_s
         self._pace, self._lock = patience.Pace(), threading.Lock()
-        session = _SameHost()
+        session = SameHost()
         session.max_redirects = 3
         session.hooks["response"].append(self._judge)
         for scheme in ("http://", "https://"):
@@ -142,7 +119,7 @@ class Client:
         except (requests.exceptions.Timeout, urllib3.exceptions.ReadTimeoutError) as error:
             raise _Again(f"no answer within {self._timeout[1]:g} s", slow=True) from error
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise _Again(self._cause(error)) from error
+            raise _Again(cause_of(error)) from error
         return self._answer(response, body, decode)
 
     def _body(self, response: requests.Response, *, until: float) -> bytes:
@@ -168,7 +145,7 @@ class Client:
             raise _Again(f"JSON of another shape than GitLab's ({error})") from error
         except msgspec.DecodeError as error:
             raise _Again("broken or cut-off JSON") from error
-        return Answer(value=value, server_time=self.server_time, following=_following(response.headers))
+        return Answer(value=value, server_time=self.server_time, following=following(response.headers))
 
     # --- judging a status --------------------------------------------------------------------
 
@@ -258,31 +235,3 @@ class Client:
 
     def _clean(self, text: str) -> str:
         return text.replace(self._token, "***") if self._token else text
-
-    def _cause(self, error: BaseException) -> str:
-        """The innermost reason in plain words: the name is unknown, nobody listens, the line broke."""
-        seen: BaseException | None = error
-        while seen is not None:
-            inner = getattr(seen, "reason", None) or next(
-                (a for a in seen.args if isinstance(a, BaseException)), None
-            )
-            if isinstance(seen, socket.gaierror):
-                return "its host name is unknown"
-            if isinstance(seen, ConnectionRefusedError):
-                return "connection refused, nobody listens there"
-            seen = inner if isinstance(inner, BaseException) else seen.__cause__ or None
-        kind = type(error).__name__
-        return f"the connection broke ({kind})"
-
-
-def _following(headers: Mapping[str, str]) -> dict[str, str] | None:
-    """The next page's query. Only its parameters are taken from `Link`, so it cannot lead to another host."""
-    if "Link" in headers:
-        for link in requests.utils.parse_header_links(headers["Link"]):
-            if link.get("rel") == "next":
-                return dict(parse_qsl(urlsplit(link["url"]).query))
-        return None
-    if "X-Next-Page" in headers:
-        page = headers["X-Next-Page"].strip()
-        return {"page": page} if page else None
-    return {}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
-from collections.abc import Iterator
 from typing import Any, Protocol
+from zlib import crc32
 
 import msgspec
 import structlog
@@ -22,10 +21,7 @@ from apps.collector.models import Project
 from apps.collector.reading import Page, Place, Reading
 from apps.collector.rest import iso
 from apps.collector.server import Abilities
-from apps.collector.shapes import Reader
-from apps.collector.tables import rows_of
-from apps.collector.upsert import quarantine, upsert
-from tem.errors import TemError
+from apps.collector.storing import in_groups, reader_of, store, with_last
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +51,7 @@ def collect(
     collection = _Collection(project, client=client, since=since, step=step, reread=reread)
     for endpoint in ENDPOINTS:
         collection.read(endpoint)
+    collection.judge_refusals()
     was_active = collection.was_active_before_history()
     with transaction.atomic():
         branches.observe_heads(project_id, now=collection.now)
@@ -74,7 +71,8 @@ class _Collection:
         self._abilities = Abilities.of(client.url)
         self._place = place_of(project)
         self._counted = client.requests
-        self._is_open: bool | None = None
+        self._answered = ""  # the path of a list that was read
+        self._refusals: list[tuple[Endpoint, Mark, GitlabRefused]] = []
         self._known: set[tuple[str, ...]] = set()
         self.now = client.server_time
 
@@ -88,7 +86,10 @@ class _Collection:
             for route in endpoint.routes:
                 self._by(endpoint, route, mark)
         except GitlabRefused as refusal:
-            self._narrow(endpoint, mark, refusal)
+            if not (self._place.empty and endpoint.feature == "repository"):
+                self._refusals.append((endpoint, mark, refusal))
+            return
+        mark.open()
 
     def _by(self, endpoint: Endpoint, route: Route, mark: Mark) -> None:
         if not self._abilities.has(route.source.needs) or self._abilities.refused(endpoint.name, route.name):
@@ -97,7 +98,7 @@ class _Collection:
             self._scan(endpoint, route, mark, {})
             for query in route.source.once(self._place) if route.source.once else ():
                 name = ",".join(f"{key}={value}" for key, value in sorted(query.items()))
-                extra = self._mark(f"{endpoint.name}:{name}"[:64])
+                extra = self._mark(entity_name(f"{endpoint.name}:{name}"))
                 if not extra.is_complete:
                     self._scan(endpoint, route, extra, query)
         except RouteRefused as refusal:
@@ -120,8 +121,9 @@ class _Collection:
             query=query,
         )
         reading.started = mark.started() if reading.cursor else None
-        for page, is_last in _with_last(_in_groups(route.source.pages(reading))):
+        for page, is_last in with_last(in_groups(route.source.pages(reading))):
             self.now = page.now
+            self._answered = self._answered or reading.path(getattr(route.source, "path", ""))
             self._store(endpoint, route, page, reading, mark, is_last=is_last)
 
     def _store(
@@ -140,28 +142,30 @@ class _Collection:
             self._step.save(rows=written, requests=self.new_requests())
         self._known = known  # only now: what is rolled back is not known
 
-    def _narrow(self, endpoint: Endpoint, mark: Mark, refusal: GitlabRefused) -> None:
-        """Is it this entity that is closed, or the project? Asked once, and only after a refusal."""
-        if self._place.empty and endpoint.feature == "repository":
-            return  # a repository without a commit answers 404 to some questions
-        if self._is_open is None:
-            self._is_open = self._project_answers()
-        if not self._is_open:
-            exclude(self._project.pk, reason="no_access", detail=str(refusal), now=self.now)
-            raise GitlabRefused(
-                f"GitLab does not show {self._project}: {refusal}", reason="no_access"
-            ) from refusal
-        level = self._place.features.get(endpoint.feature)
-        mark.refuse("no_access" if level in ("enabled", "private", "public") else "feature_disabled")
-        log.info("entity unavailable", project=str(self._project), entity=endpoint.name, reason=str(refusal))
+    def judge_refusals(self) -> None:
+        """Were these entities closed, or is it the project? Raises GitlabRefused, and excludes it, if so."""
+        if not self._refusals:
+            return
+        last = self._refusals[-1][2]
+        if not self._is_open():
+            exclude(self._project.pk, reason="no_access", detail=str(last), now=self.now)
+            raise GitlabRefused(f"GitLab does not show {self._project}: {last}", reason="no_access") from last
+        for endpoint, mark, refusal in self._refusals:
+            is_on = self._place.features.get(endpoint.feature) in ("enabled", "private", "public")
+            mark.refuse("no_access" if is_on else "feature_disabled")
+            log.info("unavailable", project=str(self._project), entity=endpoint.name, reason=str(refusal))
 
-    def _project_answers(self) -> bool:
-        try:
-            answer = self._client.get(f"/projects/{self._project.pk}", query={}, decode=bytes)
-        except GitlabRefused:
-            return False
-        self.now = answer.server_time
-        return True
+    def _is_open(self) -> bool:
+        """By its own page, or by a list that answered before and still does."""
+        project = f"/projects/{self._project.pk}"
+        for path in (project, self._answered):
+            try:
+                if path:
+                    self._client.get(path, query={"per_page": 1} if path != project else {}, decode=bytes)
+                    return True
+            except GitlabRefused:
+                continue
+        return False
 
     def was_active_before_history(self) -> bool:
         """Whether a merge request moved in the last 90 days, where history is too short to tell."""
@@ -186,17 +190,13 @@ class _Collection:
         return self._counted - counted
 
 
-GROUP, GROUP_S = 250, 3.0  # documents to a transaction, and how long they may take to arrive
+LONGEST_NAME = 64
 EVER = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_READERS: dict[int, Reader] = {}
 
 
-def reader_of(route: Route) -> Reader:
-    """The decoder of a route's documents, built once in a process."""
-    if id(route) not in _READERS:
-        paths = [path for table in route.tables for path in table.paths]
-        _READERS[id(route)] = Reader(route.name, [*paths, *route.source.paths])
-    return _READERS[id(route)]
+def entity_name(name: str) -> str:
+    """A name that fits the books: a long one keeps its start and is told apart by a checksum."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 9]}~{crc32(name.encode()):08x}"
 
 
 def place_of(project: Project) -> Place:
@@ -213,71 +213,3 @@ def place_of(project: Project) -> Place:
             "builds": project.builds_access_level,
         },
     )
-
-
-def store(
-    route: Route,
-    page: Page,
-    *,
-    project_id: int | None,
-    snapshot: bool = False,
-    known: set[tuple[str, ...]] | None = None,
-) -> int:
-    """Write a page's rows; answers how many are new or changed. Inside a transaction.
-
-    Where a row could not be read nothing is removed: it may be one of those that look absent. `known`: rows
-    of recurring tables that were written before; those of this page are added.
-    """
-    written = 0
-    for table in route.tables:
-        harvest = rows_of(table, page.documents)
-        rows, whole = list(harvest.rows.values()), harvest.replaced
-        if snapshot and page.whole and not table.is_nested and not harvest.refused:
-            whole = [project_id]
-        if table.recurs and known is not None:
-            rows = [row for row in rows if row not in known]
-            known.update(rows)
-        written += upsert(table, rows, now=page.now, whole=whole)
-        if harvest.refused:
-            quarantine(harvest.refused, project_id=project_id, now=page.now)
-    return written
-
-
-def _in_groups(pages: Iterator[Page]) -> Iterator[Page]:
-    """Small pages put together, so that a transaction is worth its while; what was read is never dropped."""
-    group: list[Page] = []
-    began = time.monotonic()
-    try:
-        for page in pages:
-            group.append(page)
-            size, waited_s = sum(len(one.documents) for one in group), time.monotonic() - began
-            if size >= GROUP or waited_s >= GROUP_S:
-                yield _together(group)
-                group, began = [], time.monotonic()
-    except TemError:
-        if group:
-            yield _together(group)
-        raise
-    if group:
-        yield _together(group)
-
-
-def _together(group: list[Page]) -> Page:
-    documents = [document for page in group for document in page.documents]
-    last = group[-1]
-    return Page(documents=documents, now=last.now, cursor=last.cursor, whole=last.whole and len(group) == 1)
-
-
-def _with_last(pages: Iterator[Page]) -> Iterator[tuple[Page, bool]]:
-    """Each page with whether it is the last; what was read is stored even if the next cannot be."""
-    before, trouble = next(pages, None), None
-    while before is not None:
-        following = None
-        try:
-            following = next(pages, None)
-        except TemError as error:
-            trouble = error
-        yield before, following is None and trouble is None
-        if trouble is not None:
-            raise trouble
-        before = following

@@ -10,13 +10,13 @@ import structlog
 from django.db import transaction
 
 from apps.collector.client import Client
-from apps.collector.collect import reader_of, store
 from apps.collector.endpoints import PROJECTS
 from apps.collector.errors import GitlabRefused
 from apps.collector.exclusions import Reason, coverage, exclude
 from apps.collector.models import Exclusion, Project, Server
 from apps.collector.reading import Page, Place, Reading
 from apps.collector.server import probe
+from apps.collector.storing import reader_of, store
 
 __all__ = ["coverage", "discover", "projects_to_collect", "remember_history"]
 

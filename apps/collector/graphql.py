@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,12 +16,11 @@ from apps.collector.client import Answer
 from apps.collector.due import Due
 from apps.collector.errors import GitlabRefused, RouteRefused, TooSlow
 from apps.collector.fields import dig
+from apps.collector.query_text import query_text
 from apps.collector.reading import Page, Reading, ahead
 from apps.collector.shapes import Reader, Unread, envelope
 from apps.collector.tables import Document
 
-QUERIES = Path(__file__).parent / "queries"
-_CONDITION = re.compile(r"#\s*if\s+(\w+)\.(\w+)\s*$")
 _TOO_MUCH = re.compile(
     r"complexity|time(?:d )?out|too (?:large|slow|many)|internal server error|try again", re.IGNORECASE
 )
@@ -36,29 +33,6 @@ class Follow:
     file: str
     connection: str  # in the document, such as "notes"
     nodes: str  # where the follow-up answer holds the document
-
-
-@lru_cache(maxsize=64)
-def _template(file: str) -> str:
-    return (QUERIES / file).read_text(encoding="utf-8")
-
-
-def query_text(file: str, fields: Mapping[str, list[str]]) -> str:
-    """The query without the lines (and blocks) marked `# if Type.field` that this server lacks."""
-    kept, depth = [], 0
-    for line in _template(file).splitlines():
-        code = line.partition("#")[0].rstrip()
-        opened = code.count("{") - code.count("}")
-        if depth:
-            depth += opened
-            continue
-        condition = _CONDITION.search(line)
-        if condition and condition[2] not in fields.get(condition[1], ()):
-            depth = opened
-            continue
-        if code:
-            kept.append(code)
-    return "\n".join(kept)
 
 
 class _Error(msgspec.Struct):

@@ -63,6 +63,12 @@ class Mark:
         self._state.last_run_at, self._state.cursor, self._state.unavailable = started, cursor, ""
         self._save()
 
+    def open(self) -> None:
+        """It was not refused this time."""
+        if self._state.pk and self._state.unavailable:
+            self._state.unavailable = ""
+            self._save()
+
     def refuse(self, reason: str) -> None:
         """GitLab does not give this entity; `reason` is from the closed list."""
         if self._state.unavailable != reason:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from apps.collector.client import Answer
-from apps.collector.errors import GitlabUnavailable, TooSlow
+from apps.collector.errors import GitlabUnavailable, RouteRefused, TooSlow
 from apps.collector.fields import dig
 from apps.collector.normalise import Unfit, instant
 from apps.collector.reading import PER_PAGE, Page, Place, Reading
@@ -61,7 +61,11 @@ class Rest:
         bound, pager = reading.cursor.get("bound") or iso(reading.since), Pager(self, reading)
         pager.number = reading.cursor.get("page", 1)
         while True:
-            answer = pager.ask({self.anchor: bound})
+            try:
+                answer = pager.ask({self.anchor: bound})
+            except RouteRefused:  # a server that does not take the order: anything it gives is welcome
+                yield from self._plain(reading)
+                return
             moments = [moment for row in answer.value if (moment := _moment(row, self.by))]
             if moments != sorted(moments) or (
                 moments and moments[0] < instant(bound) - dt.timedelta(seconds=1)
@@ -78,7 +82,9 @@ class Rest:
                 return
 
     def _plain(self, reading: Reading) -> Iterator[Page]:
-        pager = Pager(self, reading)
+        """Page after page, with no word on order."""
+        kept = {name: value for name, value in self.query.items() if name not in ("order_by", "sort")}
+        pager = Pager(replace(self, query=kept), reading)
         while True:
             answer = pager.ask({})
             yield pager.page(answer)

@@ -11,8 +11,8 @@ import structlog
 
 from apps.collector.client import Client
 from apps.collector.errors import GitlabRefused, GitlabUnavailable
-from apps.collector.graphql import query_text
 from apps.collector.models import Server
+from apps.collector.query_text import query_text
 
 log = structlog.get_logger(__name__)
 REFUSED = "refused"  # beside the types: {"merge_request_details/graphql": reason}
@@ -57,17 +57,17 @@ def probe(client: Client, *, now: dt.datetime) -> Server:
     """
     about: dict[str, Any] = {}
     try:
-        answer = client.get("/version", query={}, decode=msgspec.json.decode)
-        about = answer.value if isinstance(answer.value, dict) else {}
-    except GitlabRefused as refusal:  # an old server, or one that keeps it to itself
-        log.warning("the server does not tell its version", reason=str(refusal))
+        found = client.get("/version", query={}, decode=msgspec.json.decode).value
+        about = found if isinstance(found, dict) else {}
+    except GitlabRefused:
+        log.info("the server keeps its version to itself")
     server, _ = Server.objects.update_or_create(
         url=client.url,
         defaults={
             "version": str(about.get("version") or "")[:100],
             "enterprise": about.get("enterprise") if isinstance(about.get("enterprise"), bool) else None,
             "fields": _fields(client),
-            "probed_at": now,
+            "probed_at": client.server_time,
         },
     )
     return server

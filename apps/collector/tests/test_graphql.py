@@ -10,7 +10,7 @@ import pytest
 
 from apps.collector import models
 from apps.collector.errors import GitlabUnavailable
-from apps.collector.graphql import QUERIES, query_text
+from apps.collector.query_text import QUERIES, query_text
 from apps.collector.server import probe
 from apps.collector.tests.builders import at, project, small_world
 from apps.collector.tests.server import Asked, FakeGitlab, Reply, answer

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.collector import models
-from apps.collector.collect import reader_of, store
 from apps.collector.endpoints import COMMITS, MERGE_REQUESTS, RELEASES
 from apps.collector.fields import hash_email
 from apps.collector.notes import kind_of
 from apps.collector.reading import Page
+from apps.collector.storing import reader_of, store
 from apps.collector.tables import given_for
 from apps.collector.tests.builders import at, commit, merge_request
 from apps.collector.tests.server import NOW

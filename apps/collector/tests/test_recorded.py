@@ -16,11 +16,11 @@ import pytest
 from django.db import models, transaction
 
 from apps.collector import endpoints
-from apps.collector.collect import reader_of, store
 from apps.collector.details import MERGE_REQUEST_DETAILS, PIPELINE_DETAILS, Route
 from apps.collector.models import Quarantine, RawMergeRequest, RawPipeline
 from apps.collector.normalise import instant
 from apps.collector.reading import Page
+from apps.collector.storing import reader_of, store
 from apps.collector.tables import Table, given_for
 
 pytestmark = pytest.mark.django_db

@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from apps.collector.collect import reader_of
 from apps.collector.endpoints import MERGE_REQUESTS, TAGS
 from apps.collector.errors import GitlabUnavailable
 from apps.collector.reading import Place, Reading
 from apps.collector.rest import Rest
+from apps.collector.storing import reader_of
 from apps.collector.tests.builders import START, at, merge_request
 from apps.collector.tests.server import FakeGitlab, Reply, answer
 

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.collector import models
-from apps.collector.collect import reader_of, store
 from apps.collector.endpoints import COMMITS, MERGE_REQUESTS, PROJECTS
 from apps.collector.people import member, person
 from apps.collector.reading import Page
+from apps.collector.storing import reader_of, store
 from apps.collector.tables import given_for
 from apps.collector.tests.builders import commit, merge_request
 from apps.collector.tests.server import NOW

@@ -1,0 +1,63 @@
+"""What HTTP brings: an answer, its next page, a redirect that may be followed, a line that broke."""
+
+from __future__ import annotations
+
+import datetime as dt
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import requests
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One decoded answer. `following`: the query of the next page, None at the end, {} where the server is
+    silent."""
+
+    value: Any
+    server_time: dt.datetime
+    following: dict[str, str] | None
+
+
+class SameHost(requests.Session):
+    """Follows redirects of a moved project, never to another host or to plain text."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        target = super().get_redirect_target(resp)
+        if target is None or not urlsplit(target).netloc:
+            return target
+        here, there = urlsplit(resp.url), urlsplit(target)
+        same = here.hostname == there.hostname and (here.port == there.port or here.scheme != there.scheme)
+        return target if same and (here.scheme == there.scheme or there.scheme == "https") else None
+
+
+def following(headers: Mapping[str, str]) -> dict[str, str] | None:
+    """The next page's query. Only its parameters are taken from `Link`, so it cannot lead to another host."""
+    if "Link" in headers:
+        for link in requests.utils.parse_header_links(headers["Link"]):
+            if link.get("rel") == "next":
+                return dict(parse_qsl(urlsplit(link["url"]).query))
+        return None
+    if "X-Next-Page" in headers:
+        page = headers["X-Next-Page"].strip()
+        return {"page": page} if page else None
+    return {}
+
+
+def cause_of(error: BaseException) -> str:
+    """The innermost reason in plain words: the name is unknown, nobody listens, the line broke."""
+    seen: BaseException | None = error
+    while seen is not None:
+        inner = getattr(seen, "reason", None) or next(
+            (a for a in seen.args if isinstance(a, BaseException)), None
+        )
+        if isinstance(seen, socket.gaierror):
+            return "its host name is unknown"
+        if isinstance(seen, ConnectionRefusedError):
+            return "connection refused, nobody listens there"
+        seen = inner if isinstance(inner, BaseException) else seen.__cause__ or None
+    kind = type(error).__name__
+    return f"the connection broke ({kind})"
