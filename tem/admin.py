@@ -47,6 +47,21 @@ class Large(ReadOnly):
     ordering = ("-pk",)
 
 
+class OfProject(Large):
+    """Rows of projects, found by the number in column `number` or by the full path of a project."""
+
+    number = "pk"
+    list_select_related = ("project",)
+    search_fields = ("project__path_with_namespace",)
+    search_help_text = "A number of GitLab's, or the full path of a project"
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """One exact column at a time: an index answers, where Django's own search would read the table."""
+        term = search_term.strip()
+        column = self.number if term.isdecimal() else "project__path_with_namespace"
+        return queryset.filter(**{column: term}) if term else queryset, False
+
+
 def one_of(column: str, *values: str, title: str = "") -> type[admin.SimpleListFilter]:
     """A filter over known values of a text column: finding them in a large table would read all of it."""
 
@@ -96,7 +111,7 @@ def _list(title: str, icon: str, app: str, model: str) -> tuple[str, ...]:
     return title, icon, f"admin:{app}_{model}_changelist", f"{app}.view_{model}"
 
 
-_FOLDED = {"From GitLab"}
+_FOLDED = {"Facts", "From GitLab"}
 _SIDEBAR: dict[str, list[tuple[str, ...]]] = {
     "Numbers": [
         ("Dashboard", "open_in_new", "dashboard"),
@@ -121,6 +136,13 @@ _SIDEBAR: dict[str, list[tuple[str, ...]]] = {
         _list("Claims", "sell", "orgmap", "claim"),
         _list("Rules", "rule", "orgmap", "rulechange"),
         _list("Placed projects", "place", "metrics", "placedproject"),
+    ],
+    "Facts": [
+        _list("Merge requests", "merge", "metrics", "factmergerequest"),
+        _list("Pipelines", "linear_scale", "metrics", "factpipeline"),
+        _list("Deployments", "rocket_launch", "metrics", "factdeployment"),
+        _list("Releases", "new_releases", "metrics", "factrelease"),
+        _list("Git hygiene", "cleaning_services", "metrics", "factgithygiene"),
     ],
     "From GitLab": [
         _list("Projects", "folder", "collector", "project"),

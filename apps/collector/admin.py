@@ -1,29 +1,11 @@
 """Dimensions, raw rows and the books of the collection, to look at: all of it comes from GitLab."""
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
 
 from apps.collector import models
-from tem.admin import Large, ReadOnly, one_of
+from tem.admin import OfProject, ReadOnly, one_of
 
 _PIPELINE_STATES = ("success", "failed", "canceled", "skipped", "running", "pending", "manual")
-
-
-class Raw(Large):
-    """A raw table: found by the number in column `number`, or by the full path of a project."""
-
-    number = "pk"
-    list_select_related = ("project",)
-    search_fields = ("project__path_with_namespace",)
-    search_help_text = "A number of GitLab's, or the full path of a project"
-
-    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        """One exact column at a time: an index answers, where Django's own search would read the table."""
-        term = search_term.strip()
-        column = self.number if term.isdecimal() else "project__path_with_namespace"
-        return queryset.filter(**{column: term}) if term else queryset, False
 
 
 @admin.register(models.Project)
@@ -48,37 +30,37 @@ class Users(ReadOnly):
 
 
 @admin.register(models.Branch)
-class Branches(Raw):
+class Branches(OfProject):
     list_display = ("project", "branch", "is_default", "protected_flag", "head_sha")
 
 
 @admin.register(models.RawMergeRequest)
-class MergeRequests(Raw):
+class MergeRequests(OfProject):
     list_display = ("mr_id", "project", "iid", "title", "state", "created_at", "merged_at")
     list_filter = (one_of("state", "opened", "merged", "closed", "locked"),)
     number = "mr_id"
 
 
 @admin.register(models.RawMergeRequestCommit)
-class MergeRequestCommits(Raw):
+class MergeRequestCommits(OfProject):
     list_display = ("mr_id", "project", "commit_id", "authored_at", "is_signed")
     number = "mr_id"
 
 
 @admin.register(models.RawMergeRequestVersion)
-class MergeRequestVersions(Raw):
+class MergeRequestVersions(OfProject):
     list_display = ("version_id", "project", "mr_id", "head_sha", "created_at")
     number = "version_id"
 
 
 @admin.register(models.RawMergeRequestEvent)
-class MergeRequestEvents(Raw):
+class MergeRequestEvents(OfProject):
     list_display = ("mr_id", "project", "kind", "at", "actor_user_id")
     number = "mr_id"
 
 
 @admin.register(models.RawCommit)
-class Commits(Raw):
+class Commits(OfProject):
     list_display = (
         "commit_id",
         "project",
@@ -92,14 +74,14 @@ class Commits(Raw):
 
 
 @admin.register(models.RawPipeline)
-class Pipelines(Raw):
+class Pipelines(OfProject):
     list_display = ("pipeline_id", "project", "ref", "source", "status", "created_at", "duration_sec")
     list_filter = (one_of("status", *_PIPELINE_STATES),)
     number = "pipeline_id"
 
 
 @admin.register(models.RawJob)
-class Jobs(Raw):
+class Jobs(OfProject):
     list_display = (
         "job_id",
         "project",
@@ -115,48 +97,48 @@ class Jobs(Raw):
 
 
 @admin.register(models.RawEnvironment)
-class Environments(Raw):
+class Environments(OfProject):
     list_display = ("environment_id", "project", "name", "tier", "state")
     number = "environment_id"
 
 
 @admin.register(models.RawDeployment)
-class Deployments(Raw):
+class Deployments(OfProject):
     list_display = ("deployment_id", "project", "environment", "status", "ref", "pipeline_id", "finished_at")
     list_filter = (one_of("status", "success", "failed", "canceled", "running", "created", "blocked"),)
     number = "deployment_id"
 
 
 @admin.register(models.RawTag)
-class Tags(Raw):
+class Tags(OfProject):
     list_display = ("tag_name", "project", "commit_id", "committed_at")
 
 
 @admin.register(models.RawRelease)
-class Releases(Raw):
+class Releases(OfProject):
     list_display = ("tag_name", "project", "released_at", "commit_id")
 
 
 @admin.register(models.RawIssue)
-class Issues(Raw):
+class Issues(OfProject):
     list_display = ("issue_id", "project", "iid", "state", "labels", "created_at", "closed_at")
     list_filter = (one_of("state", "opened", "closed"),)
     number = "issue_id"
 
 
 @admin.register(models.RawIssueEvent)
-class IssueEvents(Raw):
+class IssueEvents(OfProject):
     list_display = ("issue_id", "project", "state", "at")
     number = "issue_id"
 
 
 @admin.register(models.RawPushEvent)
-class PushEvents(Raw):
+class PushEvents(OfProject):
     list_display = ("pk", "project", "ref", "action", "commit_from", "commit_to", "created_at")
 
 
 @admin.register(models.RawBranchHead)
-class BranchHeads(Raw):
+class BranchHeads(OfProject):
     list_display = ("project", "branch", "head_sha", "observed_at")
 
 

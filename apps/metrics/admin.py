@@ -1,26 +1,26 @@
-"""Placement, values and findings, to look at."""
+"""Placement, links, facts, values and findings, to look at: all of it is rebuilt from raw rows and rules."""
 
 from django.contrib import admin
 
-from apps.metrics.models import Finding, MetricDaily, PlacedProject, Scope
-from tem.admin import Large, ReadOnly
+from apps.metrics import models
+from tem.admin import Large, OfProject, ReadOnly
 
 
-@admin.register(PlacedProject)
+@admin.register(models.PlacedProject)
 class PlacedProjects(ReadOnly):
     list_display = ("path", "business_line", "team", "production_infer", "rules_version")
     list_filter = ("business_line", "team")
     search_fields = ("path",)
 
 
-@admin.register(Scope)
+@admin.register(models.Scope)
 class Scopes(ReadOnly):
     list_display = ("key", "kind", "business_line", "team", "is_current")
     list_filter = ("kind", "is_current")
     search_fields = ("key",)
 
 
-@admin.register(MetricDaily)
+@admin.register(models.MetricDaily)
 class MetricValues(Large):
     list_display = ("day", "metric", "window", "scope", "value", "n", "reason")
     list_select_related = ("scope",)
@@ -28,8 +28,76 @@ class MetricValues(Large):
     search_help_text = "A scope such as org, team:Trading or repo:toman/core/price-feed"
 
 
-@admin.register(Finding)
-class Findings(Large):
+@admin.register(models.Finding)
+class Findings(OfProject):
     list_display = ("project", "kind", "entity", "entity_id", "detail")
-    list_select_related = ("project",)
-    search_fields = ("project__path_with_namespace__exact",)
+
+
+@admin.register(models.NameVerdict)
+class NameVerdicts(OfProject):
+    list_display = ("project", "rule", "name", "matches")
+
+
+@admin.register(models.LinkPosition)
+class Positions(OfProject):
+    list_display = ("project", "commit_id", "position", "is_mainline")
+
+
+@admin.register(models.DimRelease)
+class Releases(OfProject):
+    list_display = ("tag_name", "project", "released_at", "semver_valid")
+
+
+@admin.register(models.FactRelease)
+class ReleaseFacts(OfProject):
+    list_display = ("tag_name", "project", "at", "is_semver", "cadence_bucket")
+
+
+@admin.register(models.FactDeployment)
+class DeploymentFacts(OfProject):
+    list_display = ("project", "at", "environment", "signal", "pipeline_id", "is_rollback", "rollback_signal")
+    number = "pipeline_id"
+
+
+@admin.register(models.FactMergeRequest)
+class MergeRequestFacts(OfProject):
+    list_display = ("iid", "project", "merged_at", "cycle_time_hours", "review_wait_hours", "rework_count")
+    number = "mr_id"
+
+
+@admin.register(models.FactMergeRequestSpan)
+class MergeRequestSpans(OfProject):
+    list_display = ("mr_id", "project", "from_at", "to_at")
+    number = "mr_id"
+
+
+@admin.register(models.FactPipeline)
+class PipelineFacts(OfProject):
+    list_display = ("pipeline_id", "project", "status", "created_at", "is_prod", "is_rollback", "mtg_seconds")
+    number = "pipeline_id"
+
+
+@admin.register(models.FactJobGroup)
+class JobGroups(OfProject):
+    list_display = ("name", "project", "sha", "at", "is_flaky")
+
+
+@admin.register(models.FactCommit)
+class CommitFacts(OfProject):
+    list_display = ("commit_id", "project", "committed_at", "is_direct_push", "is_signed")
+
+
+@admin.register(models.FactForcePush)
+class ForcePushes(OfProject):
+    list_display = ("branch", "project", "at")
+
+
+@admin.register(models.FactGitHygiene)
+class GitHygiene(OfProject):
+    list_display = (
+        "day",
+        "project",
+        "direct_pushes_default",
+        "force_pushes_protected",
+        "unsigned_commit_count",
+    )
