@@ -264,3 +264,97 @@ def test_a_commit_pushed_today_with_old_dates_is_found(world, client):
     commits.append({**commits[0], "id": "c3", "parent_ids": ["c1"], "committed_date": "2024-01-01T00:00:00Z"})
     run(client)
     assert set(models.RawCommit.objects.values_list("commit_id", flat=True)) == {"c1", "c2", "c3", "c4"}
+
+
+def test_a_server_that_hides_the_projects_own_page_is_still_collected(world, client):
+    del world.singles["/projects/7"]
+    del world.lists["/projects/7/events"]
+    run(client)
+    assert models.RawMergeRequest.objects.count() == 2
+    assert models.IngestionState.objects.get(entity="push_events").unavailable == "no_access"
+    assert not models.Exclusion.objects.exists()
+
+
+def test_a_project_that_closes_midway_is_excluded_and_keeps_what_it_has(world, client):
+    def close(asked):
+        if asked.path.endswith("/issues"):
+            for known in (world.lists, world.singles):
+                for path in [path for path in known if path.startswith("/projects/7")]:
+                    del known[path]
+
+    world.before_each = close
+    with pytest.raises(GitlabRefused):
+        run(client)
+    assert models.Exclusion.objects.get().reason == "no_access"
+    assert models.RawMergeRequest.objects.count() == 2
+
+
+def test_an_entity_that_opens_again_is_no_longer_unavailable(world, client):
+    events = world.lists.pop("/projects/7/events")
+    run(client)
+    assert models.IngestionState.objects.exclude(unavailable="").count() == 5
+    world.lists["/projects/7/events"] = events
+    run(client)
+    assert models.IngestionState.objects.exclude(unavailable="").count() == 0
+
+
+def test_a_server_that_takes_no_order_is_read_as_it_comes(world, client):
+    page = world._page
+
+    def strict(asked):
+        wanted = {"page", "per_page", "source"}
+        return (
+            page(asked.path[7:], asked.query) if set(asked.query) <= wanted else answer({"error": "?"}, 400)
+        )
+
+    world.handlers["/projects/7/pipelines"] = strict
+    run(client)
+    assert models.RawPipeline.objects.count() == 1
+
+
+def test_a_merge_request_deleted_before_its_details_is_not_asked_for_ever(world, client):
+    for known in (world.lists, world.singles):
+        for path in [path for path in known if path.startswith("/projects/7/merge_requests/1")]:
+            del known[path]
+    run(client)
+    world.asked.clear()
+    run(client)
+    assert world.count("/merge_requests/1") == 0
+    assert models.RawMergeRequest.objects.get(iid=2).changes_count == "1000+"
+
+
+def test_an_empty_repository_has_issues_and_nothing_is_called_closed(world, client):
+    models.Project.objects.update(empty_repo=True, default_branch=None)
+    for path in [path for path in world.lists if "/repository/" in path]:
+        del world.lists[path]
+    run(client)
+    assert models.RawIssue.objects.count() == 1
+    assert not models.IngestionState.objects.exclude(unavailable="").exists()
+
+
+def test_a_lost_claim_rolls_its_page_back(world, client):
+    class Lost(Exception):
+        pass
+
+    class Zombie(Unrecorded):
+        def save(self, **_):
+            raise Lost
+
+    with pytest.raises(Lost):
+        collect(7, client=client, since=START, step=Zombie())
+    assert not models.Branch.objects.exists()
+    assert not models.IngestionState.objects.exists()
+
+
+def test_a_short_history_asks_once_whether_there_was_life_before_it(world, client):
+    world.lists["/projects/7/merge_requests"][:] = [
+        {
+            **merge_request(5),
+            "state": "closed",
+            "created_at": "2025-07-01T00:00:00Z",
+            "updated_at": "2025-07-01T00:00:00Z",
+        }
+    ]
+    run(client)
+    assert not models.RawMergeRequest.objects.exists()
+    assert models.Project.objects.get().active_flag
