@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -88,6 +89,12 @@ class Answers:
         raise RouteRefused(f"GraphQL: {message}")
 
 
+@lru_cache(maxsize=32)
+def answers_of(reader: Reader, nodes: str) -> Answers:
+    """Made once: making a type costs more than decoding a page with it."""
+    return Answers(reader, nodes)
+
+
 @dataclass(frozen=True)
 class Graphql:
     """A query for what is due. With `batch`, parents are asked for by that variable, `size` at a time;
@@ -131,7 +138,7 @@ class _Asking:
 
     def __init__(self, source: Graphql, reading: Reading) -> None:
         self._source, self._reading, self._size = source, reading, source.size
-        self._answers = Answers(reading.reader, source.nodes)
+        self._answers = answers_of(reading.reader, source.nodes)
         self._due = source.due.rows(reading.place.project_id)
 
     def batches(self) -> Iterator[Page]:
@@ -200,14 +207,11 @@ class _Asking:
         return answer
 
     def _complete(self, document: Any, follow: Follow) -> None:
-        connection, answers = (
-            getattr(document, follow.connection),
-            Answers(self._reading.reader, follow.nodes),
-        )
+        connection = getattr(document, follow.connection)
         info = connection and connection.pageInfo
         while info and info.hasNextPage and info.endCursor:
             variables = {"iid": str(document.iid), "after": info.endCursor}
-            found = self._ask(follow.file, variables, answers).value
+            found = self._ask(follow.file, variables, answers_of(self._reading.reader, follow.nodes)).value
             more = None if found is None else getattr(found, follow.connection)
             if more is None or more.pageInfo is None or not more.nodes:
                 raise RouteRefused(f"GraphQL does not give the rest of {follow.connection}.", lasting=False)
