@@ -105,8 +105,9 @@ def deployments(building: Building) -> None:
 
 def dag_paths(building: Building) -> None:
     building.link("link_critical_path", file="link_stage_path")
+    rows = list(derive.dag_paths(building.cursor, building.placed.pk))  # read before the COPY holds the line
     with building.cursor.copy("copy link_critical_path from stdin") as copy:
-        for row in list(derive.dag_paths(building.cursor, building.placed.pk)):
+        for row in rows:
             copy.write_row(row)
 
 

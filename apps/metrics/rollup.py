@@ -39,9 +39,10 @@ def roll_up(*, first: dt.date, last: dt.date, history_from: dt.date | None) -> i
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("create temporary table rolled (like metric_daily) on commit drop")
         cursor.execute("alter table rolled drop column id")
-        with cursor.copy(f"copy rolled ({_COLUMNS}) from stdin") as copy:
-            for row in _all_rows(first=first, last=last, history_from=history_from):
-                copy.write_row(row)
+        for rows in _rows_by_sample(first=first, last=last, history_from=history_from):
+            with cursor.copy(f"copy rolled ({_COLUMNS}) from stdin") as copy:
+                for row in rows:
+                    copy.write_row(row)
         cursor.execute(_STORE, {"first": first, "last": last})
         stored: int = cursor.fetchone()[0]
     return stored
@@ -71,29 +72,33 @@ _STORE = f"""
 """
 
 
-def _all_rows(*, first: dt.date, last: dt.date, history_from: dt.date) -> Iterator[tuple[object, ...]]:
+def _rows_by_sample(
+    *, first: dt.date, last: dt.date, history_from: dt.date
+) -> Iterator[Iterator[tuple[object, ...]]]:
+    """The rows of metrics that share a sample, sample by sample: each is read before its rows are made."""
     members = projects_by_scope()
     for _, group in groupby(METRICS, key=lambda m: (m.rows, m.window, m.shape, m.needs, m.unmeasured)):
         together = list(group)
-        window = together[0].window
-        sample = read(together[0], window=window, first=first, last=last)
-        for scope, projects in members.items():
-            folded = fold(
-                together, sample, projects, window=window, first=first, last=last, history_from=history_from
-            )
-            for metric, rolled in folded:
-                exact = rolled.value
-                yield (
-                    rolled.day, metric.key, window.value, scope,
-                    exact.numerator, exact.denominator, rounded(exact), exact.n, rolled.reason,
-                )  # fmt: skip
+        sample = read(together[0], window=together[0].window, first=first, last=last)
+        folded = (
+            (scope, fold(together, sample, projects, together[0].window, first, last, history_from))
+            for scope, projects in members.items()
+        )
+        yield (_row(scope, metric, rolled) for scope, values in folded for metric, rolled in values)
+
+
+def _row(scope: int, metric: Metric, rolled: Rolled) -> tuple[object, ...]:
+    exact = rolled.value
+    return (
+        rolled.day, metric.key, metric.window.value, scope,
+        exact.numerator, exact.denominator, rounded(exact), exact.n, rolled.reason,
+    )  # fmt: skip
 
 
 def fold(
     metrics: Sequence[Metric],
     sample: Sample,
     projects: Iterable[int],
-    *,
     window: Window,
     first: dt.date,
     last: dt.date,
@@ -151,9 +156,7 @@ def values_of(
     """Any window over any days for one scope, on demand: the same statement, the same fold."""
     projects = projects_by_scope().get(scope.pk, [])
     sample = read(metric, window=window, first=first, last=last, projects=projects)
-    folded = fold(
-        [metric], sample, projects, window=window, first=first, last=last, history_from=history_from
-    )
+    folded = fold([metric], sample, projects, window, first, last, history_from)
     return [rolled for _, rolled in folded]
 
 
