@@ -29,7 +29,7 @@ from tem import clock
 CONNECT_S, READ_S, DEADLINE_S = 10.0, 65.0, 180.0
 LARGEST_BODY = 64 * 2**20
 CONNECTIONS = 16
-ATTEMPTS = 8
+ATTEMPTS, SLOW_ATTEMPTS = 12, 3
 PATIENCE_S = 45.0  # waits longer than this are given back to the ledger instead of slept
 stamina.instrumentation.set_on_retry_hooks(())  # a retry is the normal life of a client, not a warning
 TIME_LIMITS = frozenset({408, 502, 504, 524})
@@ -193,11 +193,12 @@ class Client:
     # --- persistence -------------------------------------------------------------------------
 
     def _persist(self, ask: Callable[[], Answer]) -> Answer:
-        slept, attempt = 0.0, 0
+        slept, attempt, slow = 0.0, 0, 0
 
         def wait_for(error: Exception) -> bool | float:
-            nonlocal slept, attempt
-            if not isinstance(error, _Again) or (error.slow and attempt >= 2):
+            nonlocal slept, attempt, slow
+            slow += isinstance(error, _Again) and error.slow
+            if not isinstance(error, _Again) or slow >= SLOW_ATTEMPTS:
                 return False
             wait_s = patience.full_jitter(attempt, first_s=self._first_wait_s, most_s=30.0)
             if error.wait_s is not None:
