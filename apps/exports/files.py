@@ -7,6 +7,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -24,7 +25,7 @@ Format = Artifact.Format
 
 @dataclass(frozen=True)
 class File:
-    """One file, ready to be written. `blocks` yields its bytes; ask before the next file is made."""
+    """One file, ready to be written. `blocks` yields its bytes, in any thread."""
 
     day: dt.date
     format: Format
@@ -68,25 +69,39 @@ class Spool:
             yield block
 
 
+@contextmanager
 def files(
     days: Sequence[dt.date], *, formats: Sequence[str], about: Occasion, history: tuple[dt.date, dt.date]
-) -> Iterator[File]:
-    """The files of `days`, day by day. `history`: its first day and today; raises ExportRefused outside."""
+) -> Iterator[Iterator[File]]:
+    """The files of `days`, day by day; their blocks can be read until the block of this context ends.
+
+    `history` is its first day and today; raises ExportRefused for a day outside.
+    """
     first, today = history
     for day in days:
         _refuse_outside(day, first=first, today=today)
-    wanted = set(days)
-    if not wanted:
-        return
-    earliest = max(first, min(wanted) - (CSV_DAYS - 1) * _DAY) if Format.CSV in formats else min(wanted)
     with tempfile.TemporaryFile() as opened:
-        spool = Spool(opened)
-        for text in summaries.day_texts(org=about.org, first=earliest, last=max(wanted)):
-            spool.add(text)
-            if text.day in wanted and Format.JSON in formats:
-                yield _document(text, about=about, provisional=text.day >= today)
-            if text.day in wanted and Format.CSV in formats:
-                yield spool.series(text.day)
+        yield _made(days, Spool(opened), formats=formats, about=about, first=first, today=today)
+
+
+def _made(
+    days: Sequence[dt.date],
+    spool: Spool,
+    *,
+    formats: Sequence[str],
+    about: Occasion,
+    first: dt.date,
+    today: dt.date,
+) -> Iterator[File]:
+    if not days:
+        return
+    earliest = max(first, min(days) - (CSV_DAYS - 1) * _DAY) if Format.CSV in formats else min(days)
+    for text in summaries.day_texts(org=about.org, first=earliest, last=max(days)):
+        spool.add(text)
+        if text.day in days and Format.JSON in formats:
+            yield _document(text, about=about, provisional=text.day >= today)
+        if text.day in days and Format.CSV in formats:
+            yield spool.series(text.day)
 
 
 def _document(text: DayText, *, about: Occasion, provisional: bool) -> File:
