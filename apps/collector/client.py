@@ -63,7 +63,7 @@ class Client:
             raise TokenRefused("GITLAB_API_TOKEN holds characters that no GitLab token has: set it again.")
         self.url = url.rstrip("/").removesuffix("/api/v4")
         self.requests = self.refusals = 0
-        self.server_time = clock.now()  # the server's clock as last told
+        self._ahead = dt.timedelta()  # of the server's clock before ours, as it last told
         self._token, self._timeout, self._deadline_s = token, timeout, deadline_s
         self._patience_s, self._first_wait_s = patience_s, first_wait_s
         self._pace, self._lock = patience.Pace(), threading.Lock()
@@ -83,6 +83,11 @@ class Client:
 
     def __repr__(self) -> str:
         return f"Client({self._clean(self.url)!r})"
+
+    @property
+    def server_time(self) -> dt.datetime:
+        """The server's clock, as far as it told it; ours before the first answer."""
+        return clock.now() + self._ahead
 
     def get(self, path: str, *, query: Mapping[str, Any], decode: Callable[[bytes], Any]) -> Answer:
         """One REST answer, decoded.
@@ -145,16 +150,17 @@ class Client:
             raise _Again(f"JSON of another shape than GitLab's ({error})") from error
         except msgspec.DecodeError as error:
             raise _Again("broken or cut-off JSON") from error
-        return Answer(value=value, server_time=self.server_time, following=following(response.headers))
+        told = patience.server_time(response.headers, otherwise=self.server_time)
+        return Answer(value=value, server_time=told, following=following(response.headers))
 
     # --- judging a status --------------------------------------------------------------------
 
     def _judge(self, response: requests.Response, **_: Any) -> None:
         """Sort out every status but 2xx before python-gitlab sees it: it would read an endless body into
         memory."""
-        now = patience.server_time(response.headers, otherwise=clock.now())
+        now = patience.server_time(response.headers, otherwise=self.server_time)
+        self._ahead = now - clock.now()
         self._pace.learn(response.headers, now=now)
-        self.server_time = now
         status = response.status_code
         if 200 <= status < 300:
             return
@@ -216,7 +222,7 @@ class Client:
         raise AssertionError("retry_context always answers or raises")
 
     def _hold_back(self) -> None:
-        wait_s = self._pace.due_in(now=clock.now())
+        wait_s = self._pace.due_in(now=self.server_time)
         if wait_s > self._patience_s:
             raise GitlabUnavailable("The request budget of this token is used up.", retry_after_s=wait_s)
         if wait_s > 0:

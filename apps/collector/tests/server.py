@@ -61,6 +61,7 @@ class FakeGitlab:
     next: list[Reply] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     before_each: Callable[[Asked], None] = lambda asked: None
+    faults: Callable[[Asked], Reply | None] = lambda asked: None
     has_links: bool = True
     url: str = ""
 
@@ -69,6 +70,9 @@ class FakeGitlab:
         self.asked.append(asked)
         if self.next:
             return self.next.pop(0)
+        fault = self.faults(asked)
+        if fault is not None:
+            return fault
         self.before_each(asked)
         path = asked.path.removeprefix("/api/v4")
         if path in self.handlers:
