@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from apps.exports.sparkline import Point, Sparkline, sparkline
-from apps.exports.wording import NAMES_OF_WINDOWS, WHY_NOT, Change, change, figure, period_days
+from apps.exports.wording import NAMES_OF_WINDOWS, NOT_COLLECTED, WHY_NOT, Change, change, figure, period_days
 from apps.metrics.models import MetricDaily, Scope
 from apps.metrics.registry import METRICS, Metric
 
@@ -48,7 +48,9 @@ class Tile:
     @property
     def why_not(self) -> str:
         """Why there is no number, and what to do; never 0 in its place."""
-        return "" if self.stored.value is not None else WHY_NOT.get(self.stored.reason, self.stored.reason)
+        if self.stored.value is not None:
+            return ""
+        return WHY_NOT[self.stored.reason] if self.metric.rows else NOT_COLLECTED
 
     @property
     def is_thin(self) -> bool:

@@ -15,6 +15,7 @@ WHY_NOT = {
     "no_access": "The token may not read it. It needs the scope read_api and membership in the projects.",
     "no_sample": "Nothing in this window counts for it.",
 }
+NOT_COLLECTED = "What it needs is not collected by this version of TEM."
 NAMES_OF_WINDOWS = {"D1": "1 day", "D7": "7 days", "D30": "30 days", "D90": "90 days", "EOD": "end of day"}
 _DAYS = {"D1": 1, "D7": 7, "D30": 30, "D90": 90, "EOD": 7}
 

@@ -129,6 +129,7 @@ def browser() -> Iterator[Browser]:
         program = subprocess.Popen(
             [*start, PROGRAM, *_FLAGS.split(), f"--user-data-dir={profile}"],
             pass_fds=(commands_in, answers_out),
+            env={**os.environ, "TMPDIR": profile},  # it leaves folders of its own behind
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
