@@ -54,13 +54,12 @@ def _projects_of(group: str, *, client: Client, since: dt.datetime) -> list[Page
     route = PROJECTS.routes[0]
     reading = Reading(
         client=client,
-        place=Place(path=group),
+        place=Place(group=quote(group, safe="")),
         reader=reader_of(route),
         since=since,
         cursor={},
         server_fields={},
     )
-    reading.path = lambda template, **_: template.format(group=quote(group, safe=""))  # type: ignore[method-assign]
     return list(route.source.pages(reading))
 
 

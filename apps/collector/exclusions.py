@@ -51,20 +51,17 @@ def is_active(project_id: int, *, now: dt.datetime) -> bool:
 def coverage(*, now: dt.datetime) -> Coverage:
     """Included of active. A project that we may not see may well be active, so it counts as such."""
     excluded = list(Exclusion.objects.select_related("project").order_by("project__path_with_namespace"))
-    closed = {one.project_id for one in excluded if one.reason == Reason.NO_ACCESS}
-    out = {one.project_id for one in excluded}
-    in_scope = Project.objects.filter(in_scope=True)
-    counted = in_scope.filter(Q(active_flag=True) | Q(pk__in=closed)).values_list("pk", flat=True)
-    active = [pk for pk in counted if pk not in out or pk in closed or _still_counts(pk, excluded)]
-    included = sum(pk not in out for pk in active)
+    reasons = {one.project_id: one.reason for one in excluded}
+    closed = [pk for pk, reason in reasons.items() if reason == Reason.NO_ACCESS]
+    counted = Project.objects.filter(Q(active_flag=True) | Q(pk__in=closed), in_scope=True)
+    # What failed is our doing and stays in the denominator; what there is nothing to collect from does not.
+    active = [
+        pk for pk in counted.values_list("pk", flat=True) if reasons.get(pk) in (None, *SETTLED_BY_COLLECTING)
+    ]
+    included = sum(pk not in reasons for pk in active)
     return Coverage(
         ratio=included / len(active) if active else None,
         active=len(active),
         included=included,
         excluded=[(one.project.path_with_namespace, one.reason) for one in excluded],
     )
-
-
-def _still_counts(project_id: int, excluded: list[Exclusion]) -> bool:
-    """Failing is our fault, not the project's: it stays in the denominator."""
-    return any(one.project_id == project_id and one.reason in SETTLED_BY_COLLECTING for one in excluded)

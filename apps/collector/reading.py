@@ -25,6 +25,7 @@ class Place:
     """The project (or group) that is read, as far as paths and queries name it."""
 
     project_id: int = 0
+    group: str = ""  # URL-encoded
     path: str = ""
     default_branch: str | None = None
     features: Mapping[str, str | None] = field(default_factory=dict)
@@ -60,8 +61,8 @@ class Reading:
         return given_for(self.place.project_id, now=now, server_fields=self.server_fields)
 
     def path(self, template: str, **more: Any) -> str:
-        """A path with the project's number in it."""
-        return template.format(project_id=self.place.project_id, **more)
+        """A path with the project's number (or the group) in it."""
+        return template.format(project_id=self.place.project_id, group=self.place.group, **more)
 
 
 def ahead(
