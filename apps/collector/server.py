@@ -67,7 +67,7 @@ def probe(client: Client, *, now: dt.datetime) -> Server:
             "version": str(about.get("version") or "")[:100],
             "enterprise": about.get("enterprise") if isinstance(about.get("enterprise"), bool) else None,
             "fields": _fields(client),
-            "probed_at": client.server_time,
+            "probed_at": now,
         },
     )
     return server
