@@ -35,16 +35,18 @@ class SameHost(requests.Session):
 
 
 def following(headers: Mapping[str, str]) -> dict[str, str] | None:
-    """The next page's query. Only its parameters are taken from `Link`, so it cannot lead to another host."""
-    if "Link" in headers:
-        for link in requests.utils.parse_header_links(headers["Link"]):
-            if link.get("rel") == "next":
-                return dict(parse_qsl(urlsplit(link["url"]).query))
-        return None
-    if "X-Next-Page" in headers:
-        page = headers["X-Next-Page"].strip()
-        return {"page": page} if page else None
-    return {}
+    """The next page's query; None at the end, {} where the server does not say, and a full page promises more.
+
+    Only the parameters are taken from `Link`, so it cannot lead to another host. Some lists have a `Link` without
+    a next page and tell it in `X-Next-Page` alone.
+    """
+    for link in requests.utils.parse_header_links(headers.get("Link", "")):
+        if link.get("rel") == "next":
+            return dict(parse_qsl(urlsplit(link["url"]).query))
+    if "X-Next-Page" not in headers:
+        return {}
+    page = headers["X-Next-Page"].strip()
+    return {"page": page} if page else None
 
 
 def cause_of(error: BaseException) -> str:

@@ -248,3 +248,20 @@ def test_bytes_that_are_not_the_announced_shape_are_refused_in_words(gitlab, cli
 
 def test_an_instant_of_the_server_is_utc():
     assert server_time({"Date": "Fri, 05 Sep 2025 12:00:00 GMT"}, otherwise=NOW + dt.timedelta(days=9)) == NOW
+
+
+@pytest.mark.parametrize(
+    ("headers", "following"),
+    [
+        ({"Link": '<http://x/a?page=3>; rel="next", <http://x/a?page=1>; rel="first"'}, {"page": "3"}),
+        ({"link": '<http://x/a?page=1>; rel="first"', "x-next-page": "2"}, {"page": "2"}),
+        ({"Link": '<http://x/a?page=1>; rel="first"', "X-Next-Page": ""}, None),
+        ({"Link": '<http://x/a?page=1>; rel="first"'}, {}),
+        ({"X-Next-Page": " 4 "}, {"page": "4"}),
+        ({}, {}),
+    ],
+    ids=str,
+)
+def test_the_next_page_is_found_wherever_the_server_tells_it(gitlab, client, headers, following):
+    gitlab.handlers["/things"] = lambda _: answer([], **headers)
+    assert get(client, "/things").following == following
