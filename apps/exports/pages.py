@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 from typing import Any
 
 from apps.exports.standing import Standing, published, standing
@@ -48,6 +49,7 @@ def evidence_page(*, metric: Metric, scope: Scope, day: dt.date, now: dt.datetim
         "title": metric.title,
         "scope_name": name_of(scope, house.org),
         "tile": tile,
+        "command": shlex.join(["manage.py", "explain", metric.key, scope.key, str(day)]),
         "evidence": shown,
         "recomputed": None if shown.value is None else figure(shown.value, metric.unit),
         "agrees": shown.value == tile.stored.value,

@@ -50,7 +50,23 @@ class Tile:
         """Why there is no number, and what to do; never 0 in its place."""
         if self.stored.value is not None:
             return ""
-        return WHY_NOT[self.stored.reason] if self.metric.rows else NOT_COLLECTED
+        return WHY_NOT[self.stored.reason] if self.is_collected else NOT_COLLECTED
+
+    @property
+    def is_collected(self) -> bool:
+        """Whether this version of TEM collects what the metric is made of."""
+        return bool(self.metric.rows)
+
+    @property
+    def is_empty(self) -> bool:
+        """It could be measured, but nothing happened."""
+        return self.is_collected and self.stored.reason == "no_sample"
+
+    @property
+    def exact(self) -> str:
+        """The value as the files tell it."""
+        value = self.stored.value
+        return "none" if value is None else f"{value.normalize():f}"
 
     @property
     def is_thin(self) -> bool:
@@ -103,8 +119,11 @@ def tiles(scope: Scope, day: dt.date, *, metrics: Sequence[Metric] = METRICS) ->
 
 
 def by_competency(shown: Sequence[Tile]) -> dict[str, list[Tile]]:
-    """The tiles under the full names of their competencies, both in the order of the registry."""
+    """The tiles under the full names of their competencies, in the order of the registry.
+
+    What is not collected yet comes last.
+    """
     groups: dict[str, list[Tile]] = defaultdict(list)
-    for tile in shown:
+    for tile in sorted(shown, key=lambda tile: not tile.is_collected):
         groups[tile.metric.competency.value].append(tile)
     return dict(groups)

@@ -15,7 +15,7 @@ from apps.metrics.registry import METRICS
 from apps.runs.models import Run
 
 pytestmark = pytest.mark.django_db
-MEASURED = next(metric for metric in METRICS if metric.min_sample > 1)
+MEASURED = next(metric for metric in METRICS if metric.min_sample > 1 and metric.rows)
 
 
 def text_of(response) -> str:
@@ -81,6 +81,19 @@ def test_what_cannot_be_measured_says_why_instead_of_a_number(signed_in, built, 
     tile = tile_of(signed_in.get("/"), MEASURED.key)
     assert "Not measurable" in tile
     assert "<data" not in tile
+
+
+def test_a_metric_that_is_not_collected_yet_says_so_and_comes_last(signed_in, built):
+    absent = next((metric for metric in METRICS if not metric.rows), None)
+    if absent is None:
+        pytest.skip("every metric is collected")
+    house.value(MEASURED.key, "0.5000")
+    assert "Not collected yet" in tile_of(signed_in.get("/"), absent.key)
+
+
+def test_nothing_that_happened_is_not_called_unmeasurable(signed_in, built):
+    house.value(MEASURED.key, None, n=0, reason="no_sample")
+    assert "Nothing to measure" in tile_of(signed_in.get("/"), MEASURED.key)
 
 
 def test_the_header_tells_freshness_coverage_and_rules(signed_in, filled):

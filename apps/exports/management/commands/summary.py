@@ -31,12 +31,13 @@ class Command(BaseCommand):
         table = Table(title=f"{house.org}, {day:%A %-d %B %Y}", caption=_caption(house), header_style="bold")
         table.add_column("metric")
         for scope in about:
-            table.add_column(name_of(scope, "all"), justify="right")
+            table.add_column(name_of(scope, house.org), justify="right")
         for row in zip(*(tiles(scope, day) for scope in about), strict=True):
-            table.add_row(row[0].metric.title, *(tile.figure or "-" for tile in row))
+            if any(tile.figure for tile in row):
+                table.add_row(row[0].metric.title, *(tile.figure or "-" for tile in row))
         Console(file=cast("IO[str]", self.stdout)).print(table)
 
 
 def _caption(house: Any) -> str:
     coverage = f"coverage {house.coverage_percent}, " if house.coverage else ""
-    return f"{coverage}rules version {house.rules_version}"
+    return f"{coverage}rules version {house.rules_version}; the dashboard says why a value is missing"
