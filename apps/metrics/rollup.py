@@ -37,6 +37,7 @@ def roll_up(*, first: dt.date, last: dt.date, history_from: dt.date | None) -> i
         return 0
     first = max(first, history_from)
     with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("drop table if exists rolled")
         cursor.execute("create temporary table rolled (like metric_daily) on commit drop")
         cursor.execute("alter table rolled drop column id")
         for rows in _rows_by_sample(first=first, last=last, history_from=history_from):
