@@ -35,10 +35,11 @@ class SameHost(requests.Session):
 
 
 def following(headers: Mapping[str, str]) -> dict[str, str] | None:
-    """The next page's query; None at the end, {} where the server does not say, and a full page promises more.
+    """The next page's query; None at the end, {} where the server does not say, and a full page promises
+    more.
 
-    Only the parameters are taken from `Link`, so it cannot lead to another host. Some lists have a `Link` without
-    a next page and tell it in `X-Next-Page` alone.
+    Only the parameters are taken from `Link`, so it cannot lead to another host. Some lists have a `Link`
+    without a next page and tell it in `X-Next-Page` alone.
     """
     for link in requests.utils.parse_header_links(headers.get("Link", "")):
         if link.get("rel") == "next":
