@@ -73,6 +73,10 @@ class Browser:
         """Open a page and wait until everything on it has loaded."""
         self.events.clear()
         self.say("Page.navigate", url=address)
+        self.wait_until_loaded()
+
+    def wait_until_loaded(self) -> None:
+        """Until the page that was asked for last has loaded."""
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._next())
 
