@@ -5,6 +5,7 @@ Knows no order; `tem.stack` starts them. How they are kept and ended is `tem.sup
 
 from __future__ import annotations
 
+import datetime as dt
 import socket
 import sys
 import time
@@ -18,6 +19,7 @@ from tem.supervisor import Member, MemberEnded, Supervisor
 
 PYTHON = sys.executable
 MANAGE = [PYTHON, "manage.py"]
+WORLD_DAYS = 180
 CELERY = [PYTHON, "-m", "celery", "-A", "tem"]
 
 
@@ -118,8 +120,16 @@ class Stack:
     def demo_gitlab(self) -> Member:
         token = kept_secret(self.home, "demo_token")
         self.runner.variables["GITLAB_API_TOKEN"] = token
-        command = [PYTHON, "-m", "demo", "--port", "0", "--token", token]
+        command = [PYTHON, "-m", "demo", "--port", "0", "--token", token, "--start", self._world_start()]
         return self.runner.start("demo-gitlab", command)
+
+    def _world_start(self) -> str:
+        """When the demo's history began: kept with its data, so that the next start goes on with it."""
+        kept = self.home / "world-start"
+        if not kept.exists() or not kept.read_text():
+            today = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+            kept.write_text((today - dt.timedelta(days=WORLD_DAYS)).isoformat())
+        return kept.read_text()
 
     def wait_for_demo_gitlab(self, gitlab: Member) -> None:
         """Until it says where it listens; from then on members started find it in GITLAB_API_URL."""
