@@ -36,8 +36,8 @@ class MemberEnded(Exception):
 
     def __init__(self, message: str, *, log: Path | None = None) -> None:
         lines = log.read_text(errors="replace").split("\n") if log and log.exists() else []
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "nothing")
-        super().__init__(f"{message}\nIts log, {log}, ends with: {last[:500]}" if log else message)
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        super().__init__(f"{message}\nIts log, {log}, ends with: {last[:500]}" if last else message)
 
 
 @dataclass(eq=False)
