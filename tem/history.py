@@ -12,6 +12,7 @@ from django.conf import settings
 from apps.collector import discover
 from apps.collector.exclusions import exclude
 from apps.collector.models import Exclusion, Project, Server
+from apps.metrics.difference import Difference
 from apps.metrics.models import PlacedProject
 from apps.runs.ledger import Claim
 from apps.runs.models import Run, RunStep

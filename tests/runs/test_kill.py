@@ -121,7 +121,7 @@ def undisturbed(prepared: str, tmp_path_factory: pytest.TempPathFactory) -> dict
         assert run.returncode == 0, said
         content = ours.content()
         assert content["raw_mr"], "the small world was collected"
-        assert len(content["files"]) >= 0  # ten complete days, two formats
+        assert len(content["files"]) == 20  # ten complete days, two formats
         return content
 
 
