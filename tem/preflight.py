@@ -111,9 +111,7 @@ def _judge(status: int, body: bytes, *, has_token: bool, host: str) -> str:
         return (
             f"GITLAB_API_URL: {host} redirects elsewhere: give the final address, with https where it has it."
         )
-    if status in (429, 503) or _speaks_json(
-        body
-    ):  # busy is not wrong, and some hide /version: the run will see
+    if status in (429, 503) or _speaks_json(body):  # busy is not wrong; some hide /version: the run will see
         return ""
     return f"GITLAB_API_URL: what answers at {host} (status {status}) does not look like GitLab's API."
 

@@ -47,7 +47,8 @@ def answering(status: int, body: str) -> Iterator[tuple[str, list[str]]]:
         (401, '{"message": "401 Unauthorized"}', "GITLAB_API_TOKEN: GitLab refuses this token"),
         (403, "{}", "GITLAB_API_TOKEN: GitLab answers 403: the token needs the scope read_api"),
         (200, "<html>Welcome</html>", "GITLAB_API_URL: what answers at 127.0.0.1"),
-        (404, "{}", "GITLAB_API_URL: what answers at 127.0.0.1"),
+        (404, "<h1>Not Found</h1>", "GITLAB_API_URL: what answers at 127.0.0.1"),
+        (404, '{"message": "some servers hide their version"}', ""),
         (302, "", "GITLAB_API_URL: 127.0.0.1 redirects elsewhere"),
     ],
 )
