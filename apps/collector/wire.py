@@ -35,7 +35,7 @@ class SameHost(requests.Session):
 
 
 def following(headers: Mapping[str, str]) -> dict[str, str] | None:
-    """The next page's query; None at the end, {} where the server does not say, and a full page promises
+    """The next page's query; None at the end, {} where the server is silent and a full page promises
     more.
 
     Only the parameters are taken from `Link`, so it cannot lead to another host. Some lists have a `Link`
