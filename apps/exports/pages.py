@@ -9,7 +9,7 @@ from typing import Any
 from apps.exports.standing import Standing, published, standing
 from apps.exports.summaries import scopes
 from apps.exports.tiles import by_competency, tiles
-from apps.exports.wording import figure, local
+from apps.exports.wording import WHY_NOT, figure, local
 from apps.metrics.evidence import evidence
 from apps.metrics.models import Scope
 from apps.metrics.registry import Metric
@@ -54,6 +54,7 @@ def evidence_page(*, metric: Metric, scope: Scope, day: dt.date, now: dt.datetim
         "recomputed": None if shown.value is None else figure(shown.value, metric.unit),
         "agrees": shown.value == tile.stored.value,
         "entities": shown.entities[:ENTITIES_SHOWN],
+        "left_out": [(what, WHY_NOT.get(why, why.replace("_", " "))) for what, why in shown.left_out],
         "not_shown": max(0, len(shown.entities) - ENTITIES_SHOWN),
     }
 
