@@ -16,6 +16,7 @@ from django.db import connection
 from apps.runs import progress
 from apps.runs.models import Run, RunStep
 from apps.runs.progress import Snapshot
+from apps.runs.reconcile import forget_hints
 from tem import clock, hints
 from tem.screen import screen_for
 from tem.supervisor import Stopped, Supervisor
@@ -79,6 +80,7 @@ class Waiting:
         if hints.has_worker(within_s=patience_s):
             return
         self.out.write("No worker is up, so this command works itself until the run is over.")
+        forget_hints()
         runner = Supervisor(logs=settings.TEM_HOME / "logs", variables=os.environ, grace_s=2)
         self.stack.enter_context(runner)
         runner.start(f"worker-of-run-{self.run_id}", [*WORKER, *QUIET])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from django.db import DatabaseError, connection, transaction
@@ -107,14 +108,18 @@ def due(*, now: dt.datetime, run_id: int | None = None) -> list[Due]:
 
 
 def keep_going(reconcile_now: Callable[[], object], *, every_s: float, over: threading.Event) -> None:
-    """Call `reconcile_now` every `every_s` seconds until `over` is set; a thread's whole life.
+    """Call `reconcile_now` now and every `every_s` seconds until `over` is set; a thread's whole life.
 
     A database that is away is met again at the next turn.
     """
-    while not over.wait(every_s):
-        try:
+    while True:
+        with suppress(DatabaseError):
             reconcile_now()
-        except DatabaseError:
-            continue
-        finally:
-            connection.close()
+        connection.close()
+        if over.wait(every_s):
+            return
+
+
+def forget_hints() -> None:
+    """No worker is there, so whatever hint was given has reached nobody: give them all again."""
+    RunStep.objects.filter(state=RunStep.State.PENDING).update(hinted_at=None)

@@ -1,4 +1,4 @@
-"""A world whose answers can be held back, so that a test stops a run exactly where it wants to."""
+"""A world whose answers can be held back, and a run driven by hand: to stop exactly where a test wants."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from django.db.models import Q
+
+from apps.runs.models import Run, RunStep
+from tem import clock, pipeline
 from tests.acceptance.plain_gitlab import World
 from tests.acceptance.small_world import small_world
 
@@ -43,3 +47,12 @@ def wait_until(is_so: Callable[[], bool], *, seconds: float = 30) -> None:
         assert never > 0, "it did not come to pass"
         pause.wait(0.05)
         never -= 0.05
+
+
+def drain(run: Run) -> Run:
+    """Do every step of the run that may be done now, as workers would, until none is left."""
+    due = Q(not_before__isnull=True) | Q(not_before__lte=clock.now())
+    while step := RunStep.objects.filter(due, run=run, state="pending").first():
+        pipeline.DOORS[step.phase].task(run_id=run.pk, step_id=step.pk)
+    run.refresh_from_db()
+    return run

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
-from django.db.models import Q
 
 from apps.collector.errors import GitlabUnavailable
 from apps.collector.models import Exclusion, RawMergeRequest, Server
@@ -16,6 +15,7 @@ from tem import clock, hints, history, pipeline
 from tem import steps as tem_steps
 from tem.celery import app
 from tem.history import BadRequest, NoHistory, Span
+from tests.runs.gate import drain
 
 pytestmark = pytest.mark.django_db
 DAY = dt.timedelta(days=1)
@@ -28,15 +28,6 @@ def today() -> dt.date:
 def start(kind: str = "backfill", **asked) -> Run:
     asked = {"days": 10} if kind == "backfill" and not asked else asked
     return pipeline.start(kind, slot=f"{kind} {Run.objects.count()}", now=clock.now(), **asked)
-
-
-def drain(run: Run) -> Run:
-    """Do every step that may be done now, as workers would, until none is left."""
-    due = Q(not_before__isnull=True) | Q(not_before__lte=clock.now())
-    while step := RunStep.objects.filter(due, run=run, state="pending").first():
-        pipeline.DOORS[step.phase].task(run_id=run.pk, step_id=step.pk)
-    run.refresh_from_db()
-    return run
 
 
 def states(run: Run) -> dict[str, set[str]]:
