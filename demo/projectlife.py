@@ -1,0 +1,132 @@
+"""The days of one project: what people begin on each of them."""
+
+from __future__ import annotations
+
+from demo.delivery import Delivery
+from demo.entities import Project, User
+from demo.habits import ci_file
+from demo.issues import Tracker
+from demo.merge_requests import Contributions
+from demo.pipelines import Runner
+from demo.repository import head, make_commit, move_branch, push_event, subject
+from demo.simulation import Life, Simulation
+from demo.times import DAY, HOUR, OPENS, WORKDAY, is_workday, zone_offset
+
+
+class ProjectLife:
+    """One project and everything that goes on in it."""
+
+    def __init__(self, project: Project, bots: dict[str, User], *, start: int) -> None:
+        self.project, self.bots = project, bots
+        self.simulation = Simulation(start)
+        self.runner = Runner(project, self.simulation, ci_file(project.habits))
+        self.contributions = Contributions(project, self.simulation, self.runner, bots)
+        self.tracker = Tracker(project, self.simulation)
+        self.delivery = Delivery(project, self.simulation, self.runner)
+        self.contributions.on_merge = self.tracker.on_merge
+        self._found(start)
+        self.simulation.begin(self._days(start))
+
+    def _found(self, start: int) -> None:
+        """What was there before: some commits, a branch, an old import whose merge has no date."""
+        project, rng = self.project, self.project.rng
+        parents: tuple[str, ...] = ()
+        for number in range(12):
+            at = project.created + number * 30 * DAY + rng.randrange(DAY)
+            commit = make_commit(project, rng.choice(project.team), at, parents, subject(project))
+            parents = (commit.sha,)
+        project.branches["main"] = parents[0]
+        project.branches["release/1.x"] = commit.parents[0]
+        self.simulation.now = start - 60 * DAY
+        old = make_commit(project, project.team[0], self.simulation.now - DAY, parents, "Import of old work")
+        made = self.contributions.open(project.team[0], "Old work", "old-work", [old], parents[0])
+        if project.index % 3 == 0:
+            made.state, made.author = "merged", self.bots["ghost"]
+        else:
+            project.branches["old-work"] = old.sha
+        self.simulation.run_until(start)
+
+    def _days(self, start: int) -> Life:
+        """Every local day from the first on."""
+        day = start // DAY
+        while True:
+            midnight = day * DAY - zone_offset(day)
+            if midnight >= start:
+                yield midnight
+                self._plan_day(midnight)
+            day += 1
+
+    def _plan_day(self, midnight: int) -> None:
+        project, rng, habits = self.project, self.project.rng, self.project.habits
+        if habits.nightly:
+            self._at(midnight + 2 * HOUR, self._nightly())
+        if not is_workday(midnight + 12 * HOUR):
+            if rng.random() < 0.03:
+                self._at(midnight + int(rng.uniform(10, 20) * HOUR), self._direct_push())
+            return
+        opening = midnight + OPENS
+
+        def moment() -> int:
+            return opening + int(rng.betavariate(1.6, 1.9) * WORKDAY)
+
+        for _ in range(_count(rng, habits.merge_requests)):
+            target = "release/1.x" if rng.random() < 0.03 else None
+            author = self.bots["renovate"] if rng.random() < 0.1 else rng.choice(project.team)
+            self._at(moment(), self.contributions.work(author, target=target))
+        for _ in range(_count(rng, habits.issues)):
+            self._at(moment(), self.tracker.life(rng.choice(project.team)))
+        for _ in range(_count(rng, habits.direct)):
+            self._at(moment(), self._direct_push())
+        for _ in range(_count(rng, habits.force)):
+            self._at(moment(), self._force_push())
+        for _ in range(_count(rng, 0.004)):
+            self._at(moment(), self._bulk_push())
+        if habits.delivery in ("tags", "both") and rng.random() < 0.3:
+            self._at(moment(), self.delivery.release(rng.choice(project.team)))
+        if habits.delivery == "api" and rng.random() < 0.7:
+            self._at(moment(), self.delivery.by_api(self.bots["project"]))
+
+    def _at(self, moment: int, life: Life) -> None:
+        def later() -> Life:
+            yield moment
+            yield from life
+
+        self.simulation.begin(later())
+
+    def _nightly(self) -> Life:
+        project = self.project
+        self.runner.start("nightly", "main", head(project), self.bots["project"], "schedule")
+        return
+        yield
+
+    def _direct_push(self) -> Life:
+        project, rng, now = self.project, self.project.rng, self.simulation.now
+        user = rng.choice(project.team)
+        commit = make_commit(project, user, now, (head(project),), subject(project))
+        move_branch(project, "main", commit.sha, at=now, user=user)
+        self.runner.start("main", "main", commit.sha, user)
+        return
+        yield
+
+    def _force_push(self) -> Life:
+        """The newest commit is amended and the protected branch pushed over."""
+        project, rng, now = self.project, self.project.rng, self.simulation.now
+        user, old = rng.choice(project.team), project.commits[head(project)]
+        commit = make_commit(project, user, now, old.parents[:1], old.message, authored=old.authored)
+        move_branch(project, "main", commit.sha, at=now, user=user)
+        self.runner.start("main", "main", commit.sha, user)
+        return
+        yield
+
+    def _bulk_push(self) -> Life:
+        """More refs at once than GitLab lists: one event that names none."""
+        user = self.project.rng.choice(self.project.team)
+        push_event(self.project, None, None, None, at=self.simulation.now, user=user, count=0, ref_count=7)
+        return
+        yield
+
+
+def _count(rng, rate: float) -> int:
+    """How often something with this rate happens in a day."""
+    whole, rest = divmod(rate * rng.uniform(0.4, 1.6), 1)
+    return int(whole) + (rng.random() < rest)
