@@ -1,0 +1,127 @@
+"""The lists of projects, merge requests, pipelines, jobs, issues and deployments by GraphQL, and single ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from demo.connections import Connection, connect, connect_sorted
+from demo.entities import Environment, Group, Pipeline, Project
+from demo.graph_fields import FIELDS, visible
+from demo.pipelines import seen
+from demo.times import parse
+
+SORTS = {"CREATED": "created", "UPDATED": "updated", "MERGED_AT": "merged"}
+
+
+def _between(rows: list[Any], args: dict[str, Any], **names: str) -> list[Any]:
+    for argument, attribute in names.items():
+        for end, late in (("After", True), ("Before", False)):
+            if text := args.get(argument + end):
+                bound = parse(text)
+                some = [(row, at) for row in rows if (at := getattr(row, attribute)) is not None]
+                rows = [row for row, at in some if (at >= bound if late else at <= bound)]
+    return rows
+
+
+def _sorted(rows: list[Any], args: dict[str, Any], context: Any) -> Connection:
+    name, _, way = (args.get("sort") or "CREATED_DESC").rpartition("_")
+    return connect_sorted(rows, args, name=SORTS[name], down=way == "DESC", context=context)
+
+
+def _merge_requests(project: Project, context: Any, **args: Any) -> Connection | None:
+    if not project.merge_requests_on:
+        return None
+    rows = project.merge_requests
+    if args.get("iids") is not None:
+        found = [project.by_iid.get(("merge_request", int(iid))) for iid in args["iids"] if iid.isdigit()]
+        rows = [row for row in found if row is not None]
+    if args.get("state") and args["state"] != "all":
+        rows = [row for row in rows if row.state == args["state"]]
+    return _sorted(_between(rows, args, updated="updated", created="created", merged="merged"), args, context)
+
+
+def _merge_request(project: Project, context: Any, iid: str) -> Any:
+    return project.by_iid.get(("merge_request", int(iid))) if iid.isdigit() else None
+
+
+def _pipelines(project: Project, context: Any, **args: Any) -> Connection | None:
+    """By id, youngest first; child pipelines only if asked for."""
+    if not project.builds_on:
+        return None
+    source = args.get("source")
+    rows = [row for row in project.pipelines if (row.source == source if source else row.source != "parent_pipeline")]
+    if status := args.get("status"):
+        rows = [row for row in rows if row.status == status.lower()]
+    for name in ("ref", "sha"):
+        if wanted := args.get(name):
+            rows = [row for row in rows if getattr(row, name) == wanted]
+    return connect_sorted(_between(rows, args, updated="updated"), args, name="id", down=True, context=context)
+
+
+def _pipeline(project: Project, context: Any, iid: str | None = None, sha: str | None = None) -> Pipeline | None:
+    for row in reversed(project.pipelines):
+        if (iid is not None and str(row.iid) == iid) or (iid is None and row.sha == sha):
+            return row
+    return None
+
+
+def _jobs(pipeline: Pipeline, context: Any, **args: Any) -> Connection:
+    """Retried ones too, unless one kind is asked for; youngest first, then the trigger jobs."""
+    rows = pipeline.jobs[::-1]
+    if pipeline.bridge:
+        rows = [pipeline.bridge, *rows]
+    if args.get("retried") is not None:
+        rows = [row for row in rows if row.retried == args["retried"]]
+    if args.get("statuses"):
+        rows = [row for row in rows if seen(row, context.now)[0].upper() in args["statuses"]]
+    return connect(rows, args, context=context)
+
+
+def _issues(project: Project, context: Any, **args: Any) -> Connection:
+    rows = project.issues if project.issues_on else []
+    if args.get("iids"):
+        rows = [row for row in rows if str(row.iid) in args["iids"]]
+    if args.get("state") in ("opened", "closed"):
+        rows = [row for row in rows if row.state == args["state"]]
+    if args.get("types"):
+        rows = [row for row in rows if row.type.upper() in args["types"]]
+    return _sorted(_between(rows, args, updated="updated", created="created"), args, context)
+
+
+def _deployments(environment: Environment, context: Any, **args: Any) -> Connection:
+    rows = [row for row in context.deployments(environment) if row.environment is environment]
+    if args.get("statuses"):
+        rows = [row for row in rows if row.status.upper() in args["statuses"]]
+    order = args.get("orderBy") or {}
+    name = "finished" if order.get("finishedAt") else "created"
+    way = order.get("finishedAt") or order.get("createdAt") or "ASC"
+    return connect_sorted(rows, args, name=name, down=way == "DESC", context=context)
+
+
+def _group_projects(group: Group, context: Any, **args: Any) -> Connection:
+    deep = group.full_path + "/"
+    rows = [
+        one for path, one in context.world.by_path.items()
+        if not one.forbidden and (one.group is group or (args.get("includeSubgroups") and path.startswith(deep)))
+    ]  # fmt: skip
+    return connect_sorted(rows, args, name="id", down=True, context=context)
+
+
+FIELDS["Query"] = {
+    "currentUser": lambda source, context: context.world.people.reader,
+    "group": lambda source, context, fullPath: context.world.groups.get(fullPath),  # noqa: N803
+    "project": lambda source, context, fullPath: visible(context.world.by_path.get(fullPath)),  # noqa: N803
+    "queryComplexity": lambda source, context: context,
+    "metadata": lambda source, context: context,
+}
+FIELDS["Group"]["projects"] = _group_projects
+FIELDS["Project"] |= {
+    "mergeRequests": _merge_requests,
+    "mergeRequest": _merge_request,
+    "pipelines": _pipelines,
+    "pipeline": _pipeline,
+    "issues": _issues,
+    "environment": lambda project, context, name=None: project.environments.get(name),
+}
+FIELDS["Pipeline"]["jobs"] = _jobs
+FIELDS["Environment"]["deployments"] = _deployments
