@@ -16,6 +16,14 @@ Params = dict[str, list[str]]
 Header = tuple[bytes, bytes]
 
 
+class Cased(bytes):
+    """A header name that keeps its case: uvicorn lowers the names that it writes, GitLab's are mixed."""
+
+    def lower(self) -> Cased:
+        """Itself."""
+        return self
+
+
 class Refusal(Exception):
     """An answer that is no success."""
 

@@ -17,7 +17,7 @@ from demo.asking import Asked
 from demo.faults import HTML, Faults
 from demo.graph import Graph
 from demo.limits import Budget
-from demo.paging import Header, Listing, Refusal, page
+from demo.paging import Cased, Header, Listing, Refusal, page
 from demo.render import Render, encode
 from demo.times import SECOND, iso
 from demo.world import World
@@ -137,7 +137,8 @@ class Server:
             (b"x-gitlab-meta", b'{"version":"1"}'),
             *headers,
         ]
-        await send({"type": "http.response.start", "status": status, "headers": found})
+        cased = [(Cased(name), value) for name, value in found]
+        await send({"type": "http.response.start", "status": status, "headers": cased})
 
     def _now_line(self) -> bytes:
         second = self.world.now // SECOND

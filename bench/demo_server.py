@@ -1,0 +1,109 @@
+"""How fast the demo GitLab serves, over real HTTP, beside what the same server does with an empty answer.
+
+Run: python bench/demo_server.py [--seconds 5]. One server process, one keep-alive connection at a time, so the server
+has one core and the client another. The limit is the rate of /version: what HTTP alone allows on this machine now.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+ENGINE = "/api/v4/projects/toman%2Fexchange%2Ftrading%2Fengine"
+PAGES = ("merge_requests?scope=all&state=all&order_by=updated_at&sort=asc", "pipelines?order_by=updated_at&sort=asc",
+         "jobs?x=1", "deployments?x=1", "issues?scope=all", "repository/commits?with_stats=true",
+         "events?action=pushed")  # fmt: skip
+QUERY = """
+query Page($path: ID!, $after: String) { project(fullPath: $path) { pipelines(first: 20, after: $after) {
+  pageInfo { hasNextPage endCursor }
+  nodes { id iid status sha ref createdAt updatedAt startedAt finishedAt duration
+    jobs(first: 100) { pageInfo { hasNextPage endCursor }
+      nodes { id name kind status retried allowFailure createdAt startedAt finishedAt duration schedulingType
+        stage { name } needs(first: 50) { nodes { name } } } } } } } }
+"""
+
+
+class Client:
+    """One connection."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port)
+
+    def get(self, path: str) -> bytes:
+        self._connection.request("GET", path, headers={"PRIVATE-TOKEN": "demo-token"})
+        return self._connection.getresponse().read()
+
+    def graphql(self, variables: dict[str, Any]) -> Any:
+        body = json.dumps({"query": QUERY, "variables": variables})
+        self._connection.request("POST", "/api/graphql", body, {"Authorization": "Bearer demo-token"})
+        return json.loads(self._connection.getresponse().read())["data"]["project"]["pipelines"]
+
+
+def rate(once: Callable[[int], int], seconds: float) -> float:
+    """What `once` counts, a second."""
+    done, number, start = 0, 0, time.perf_counter()
+    while (spent := time.perf_counter() - start) < seconds:
+        done += once(number)
+        number += 1
+    return done / spent
+
+
+def main() -> None:
+    """Print every figure, the limit of this run, and their ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    seconds = parser.parse_args().seconds
+    begun = time.perf_counter()
+    server = subprocess.Popen([sys.executable, "-m", "demo"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        line = server.stdout.readline() if server.stdout else ""
+        print(f"listening after {time.perf_counter() - begun:.2f} s")
+        client = Client(int(line.rsplit(":", 1)[1]))
+        limit = rate(lambda number: len(client.get("/api/v4/version")) and 1, seconds / 3)
+        print(f"limit: {limit:.0f} empty answers/s")
+        _rest(client, seconds, limit)
+        _graphql(client, seconds, limit)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _rest(client: Client, seconds: float, limit: float) -> None:
+    def once(number: int) -> int:
+        path = PAGES[number % len(PAGES)]
+        return client.get(f"{ENGINE}/{path}&per_page=100&page={number // len(PAGES) % 5 + 1}")[:1] == b"["
+
+    found = rate(once, seconds)
+    print(f"REST: {found:.0f} pages of 100 a second (goal 200); {found / limit:.1%} of the limit")
+    for path in PAGES:
+        single = rate(lambda number, path=path: client.get(f"{ENGINE}/{path}&per_page=100")[:1] == b"[", 0.5)
+        print(f"  {path.partition('?')[0]}: {single:.0f}")
+
+
+def _graphql(client: Client, seconds: float, limit: float) -> None:
+    after: list[str | None] = [None]
+    answers = 0
+
+    def once(number: int) -> int:
+        nonlocal answers
+        answers += 1
+        page = client.graphql({"path": "toman/exchange/trading/engine", "after": after[0]})
+        after[0] = page["pageInfo"]["endCursor"] if page["pageInfo"]["hasNextPage"] else None
+        jobs = [job for pipeline in page["nodes"] for job in pipeline["jobs"]["nodes"]]
+        return len(page["nodes"]) + len(jobs) + sum(len(job["needs"]["nodes"]) for job in jobs)
+
+    found = rate(once, seconds)
+    print(f"GraphQL: {found:.0f} nodes a second (goal 20000: pipelines, jobs and needs) in {answers} answers;"
+          f" {answers / seconds / limit:.1%} of the limit")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""GraphQL: real queries, cursors, refusals, what is cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from graphql import build_schema, get_named_type, is_enum_type, is_input_object_type
+
+from demo.graph import schema
+from demo.tests.conftest import Gitlab
+
+PATH = "toman/exchange/trading/engine"
+VARIABLES = {"path": PATH, "n": 20, "iid": "3", "iids": ["3", "4"], "group": "toman", "env": "production"}
+
+
+def test_the_schema_is_a_part_of_the_real_one(shared: Path) -> None:
+    real = build_schema((shared / "graphql/schema-16.3-full.graphql").read_text(), assume_valid=True)
+    ours = schema(premium=True)
+    for name, type_ in ours.type_map.items():
+        assert name in real.type_map, name
+        if is_enum_type(type_):
+            assert set(type_.values) <= set(real.type_map[name].values)  # type: ignore[attr-defined]
+        for field_name, field in getattr(type_, "fields", {}).items():
+            if name.startswith("__"):
+                continue
+            other = real.type_map[name].fields[field_name]  # type: ignore[attr-defined]
+            assert str(field.type) == str(other.type), (name, field_name)
+            if not is_input_object_type(type_):
+                assert {key: str(one.type) for key, one in field.args.items()}.items() <= {
+                    key: str(one.type) for key, one in other.args.items()
+                }.items()
+    assert not any(get_named_type(field.type) is None for field in ours.query_type.fields.values())  # type: ignore[union-attr]
+
+
+def test_the_queries_of_the_guide_are_answered(gitlab: Gitlab, shared: Path) -> None:
+    texts = {path.name: path.read_text() for path in sorted((shared / "graphql/queries").glob("*.graphql"))}
+    assert len(texts) == 7
+    for name, text in texts.items():
+        answer = gitlab.graphql(text, **{key: value for key, value in VARIABLES.items() if f"${key}:" in text})
+        assert "errors" not in answer and "nodes" in str(answer["data"]), name
+
+
+def test_cursors_read_everything_once(gitlab: Gitlab) -> None:
+    query = """query($path: ID!, $after: String) { project(fullPath: $path) {
+      pipelines(first: 30, after: $after) { pageInfo { hasNextPage endCursor } nodes { id iid } } } }"""
+    found, after = [], None
+    while True:
+        page = gitlab.graphql(query, path=PATH, after=after)["data"]["project"]["pipelines"]
+        found += [node["id"] for node in page["nodes"]]
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+        after = page["pageInfo"]["endCursor"]
+    rest = gitlab.everything("projects/toman%2Fexchange%2Ftrading%2Fengine/pipelines")
+    assert found == [f"gid://gitlab/Ci::Pipeline/{row['id']}" for row in rest]
+
+
+def test_a_dear_query_is_refused(gitlab: Gitlab) -> None:
+    inner = "jobs(first: 100) { nodes { id name status needs(first: 100) { nodes { id name } } } }"
+    query = f'{{ project(fullPath: "{PATH}") {{ pipelines(first: 100) {{ nodes {{ id a: {inner} b: {inner} c: {inner}'
+    answer = gitlab.graphql(query + " d: " + inner + " e: " + inner + " f: " + inner + " g: " + inner + "} } } }")
+    assert "data" not in answer
+    assert "exceeds max complexity of 250" in answer["errors"][0]["message"]
+    cheap = gitlab.graphql('{ queryComplexity { score limit } currentUser { username } }')["data"]
+    assert cheap == {"queryComplexity": {"score": 5, "limit": 250}, "currentUser": {"username": "tem-reader"}}
+
+
+def test_nested_lists_stop_at_a_hundred(gitlab: Gitlab) -> None:
+    query = '{ group(fullPath: "toman") { projects(includeSubgroups: true, first: 3) { nodes { pid: id } pageInfo { hasNextPage } } } }'
+    page = gitlab.graphql(query)["data"]["group"]["projects"]
+    assert len(page["nodes"]) == 3 and page["pageInfo"]["hasNextPage"]
+    query = f'{{ project(fullPath: "{PATH}") {{ pipelines(first: 500) {{ nodes {{ id }} pageInfo {{ hasNextPage }} }} }} }}'
+    page = gitlab.graphql(query)["data"]["project"]["pipelines"]
+    assert len(page["nodes"]) == 100 and page["pageInfo"]["hasNextPage"]
+
+
+def test_what_may_not_be_seen(gitlab: Gitlab) -> None:
+    assert gitlab.graphql('{ project(fullPath: "toman/nothing") { id } }') == {"data": {"project": None}}
+    assert gitlab.graphql('{ project(fullPath: "toman/exchange/custody/hsm-keys") { id } }')["data"]["project"] is None
+    answer = gitlab.ask("/api/graphql", method="POST", body={"query": "{ currentUser { id } }"}, token="wrong")
+    assert (answer.status, answer.json) == (401, {"errors": [{"message": "Invalid token"}]})
+
+
+def test_unauthorised_rows_are_null(start: Callable[..., Gitlab]) -> None:
+    hiding = start("--faults", '{"null_nodes": 1.0}')
+    query = f'{{ project(fullPath: "{PATH}") {{ issues(first: 5) {{ nodes {{ iid }} }} }} }}'
+    nodes = hiding.graphql(query)["data"]["project"]["issues"]["nodes"]
+    assert nodes[0] is None and all(nodes[1:])
+
+
+def test_rest_and_graphql_tell_the_same(gitlab: Gitlab) -> None:
+    query = """query($path: ID!, $iid: String!) { project(fullPath: $path) { mergeRequest(iid: $iid) {
+      id state createdAt mergedAt mergeCommitSha approvalsRequired approvedBy { nodes { id } }
+      notes { nodes { id system createdAt systemNoteMetadata { action } author { bot } } }
+      commits { nodes { sha signature { verificationStatus } } } } } }"""
+    rows = gitlab.everything("projects/toman%2Fexchange%2Ftrading%2Fengine/merge_requests?state=merged")
+    for row in rows[:12]:
+        node = gitlab.graphql(query, path=PATH, iid=str(row["iid"]))["data"]["project"]["mergeRequest"]
+        base = f"projects/{row['project_id']}/merge_requests/{row['iid']}"
+        assert node["id"] == f"gid://gitlab/MergeRequest/{row['id']}" and node["state"] == row["state"]
+        assert node["createdAt"] == row["created_at"][:19] + "Z"
+        assert node["mergeCommitSha"] == row["merge_commit_sha"]
+        assert node["approvalsRequired"] == gitlab.get(f"{base}/approvals").json["approvals_required"]
+        assert [one["sha"] for one in node["commits"]["nodes"]] == [one["id"] for one in gitlab.everything(f"{base}/commits")]
+        assert len(node["notes"]["nodes"]) == len(gitlab.everything(f"{base}/notes"))
+
+
+@pytest.mark.parametrize("query", ["{ nonsense }", "{ project { id } }", "{", ""])
+def test_wrong_queries_are_errors_with_status_200(gitlab: Gitlab, query: str) -> None:
+    answer = gitlab.ask("/api/graphql", method="POST", body={"query": query})
+    assert answer.status == 200 and answer.json["errors"] and "data" not in answer.json
+
+
+def test_introspection(gitlab: Gitlab) -> None:
+    fields = gitlab.graphql('{ __type(name: "CiJob") { fields { name } } }')["data"]["__type"]["fields"]
+    assert {"retried", "needs", "schedulingType"} <= {field["name"] for field in fields}

@@ -1,0 +1,113 @@
+"""The world is the same however one gets to an instant, and full enough for every metric."""
+
+from __future__ import annotations
+
+import pytest
+
+from demo.habits import LINES
+from demo.render import Render, encode
+from demo.times import DAY, HOUR, after_work, from_work, iso, iso_seconds, parse, to_work
+from demo.world import World
+
+START, NOW = parse("2026-04-01"), parse("2026-06-15T10:00:00Z")
+
+
+def build(now: int = NOW, *, seed: int = 1) -> World:
+    return World(seed=seed, projects=8, start=START, now=now)
+
+
+def picture(world: World) -> bytes:
+    """Everything that the world shows."""
+    show = Render(world, url="http://demo", premium=True)
+    found = []
+    for project in world.projects.values():
+        found.append(show.project(project))
+        found += [show.merge_request_detail(made) for made in project.merge_requests]
+        found += [show.note(made, note) for made in project.merge_requests for note in made.notes]
+        found += [show.version(made, version) for made in project.merge_requests for version in made.versions]
+        found += [show.pipeline_detail(made) for made in project.pipelines]
+        found += [show.job(job) for job in project.jobs + project.bridges]
+        found += [show.deployment(made) for made in project.deployments]
+        found += [show.issue(issue) for issue in project.issues]
+        found += [show.event(project, event) for event in project.events]
+        found += [show.tag(project, tag) for tag in project.tags.values()]
+        found += [show.branch(project, name) for name in project.branches]
+    return encode(found)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return build()
+
+
+def test_same_options_give_the_same_world(world: World) -> None:
+    assert picture(world) == picture(build())
+
+
+def test_another_seed_gives_another_world(world: World) -> None:
+    assert picture(world) != picture(build(seed=2))
+
+
+def test_moving_the_clock_equals_a_later_start(world: World) -> None:
+    moved = build(NOW - 9 * DAY)
+    for step in (HOUR, 3 * DAY, 17 * HOUR + 1, 0):
+        moved.move_to(moved.now + step)
+        picture(moved)  # looking must not change anything
+    moved.move_to(NOW)
+    assert picture(moved) == picture(world)
+
+
+def test_nothing_is_younger_than_the_clock(world: World) -> None:
+    late = iso(NOW + 1) or ""
+    for project in world.projects.values():
+        moments = [iso(one.updated) or "" for one in [*project.merge_requests, *project.pipelines, *project.issues]]
+        assert all(moment < late for moment in moments)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_every_business_line_has_all_that_is_measured(world: World, line: str) -> None:
+    projects = [one for path, one in world.by_path.items() if path.startswith(f"toman/{line}/")]
+    merge_requests = [made for one in projects for made in one.merge_requests]
+    merged = [made for made in merge_requests if made.merged]
+    pipelines = [made for one in projects for made in one.pipelines]
+    jobs = [job for one in projects for job in one.jobs]
+    deployments = [made for one in projects for made in one.deployments]
+    issues = [issue for one in projects for issue in one.issues]
+    labels = {label for issue in issues for label in issue.labels}
+    shipped = [made for made in deployments if made.environment.tier == "production" and made.status == "success"]
+    events = [event for one in projects for event in one.events]
+    assert {made.state for made in merge_requests} == {"opened", "closed", "merged"}
+    assert any(made.required > len(made.approvals) for made in merged)
+    assert any(made.deployed and made.closes for made in merged)
+    assert any(len(made.versions) > 2 for made in merged)
+    assert {"success", "failed", "canceled"} <= {made.status for made in pipelines}
+    assert {"push", "merge_request_event"} <= {made.source for made in pipelines}
+    assert any(job.retried for job in jobs)
+    assert len({made.sha for made in shipped}) < len(shipped), "no rollback"
+    assert any(one.tags for one in projects)
+    assert {"SLA::24h", "SLA::7d"} <= labels and labels & {"bug", "type::bug"}
+    assert any(state.state == "reopened" for issue in issues for state in issue.states)
+    assert any(commit.signature for one in projects for commit in one.commits.values())
+    assert {"created", "removed", "pushed"} <= {event.push["action"] for event in events if event.push}
+
+
+def test_the_four_manners_of_merging_are_there(world: World) -> None:
+    merged = [made for one in world.projects.values() for made in one.merge_requests if made.merged]
+    assert any(made.merge_commit_sha and not made.squash_commit_sha for made in merged)
+    assert any(made.squash_commit_sha for made in merged)
+    full = World(seed=1, projects=16, start=NOW - 20 * DAY, now=NOW)
+    forward = [made for one in full.projects.values() for made in one.merge_requests if made.merged]
+    assert any(made.merge_commit_sha is None and made.squash_commit_sha is None for made in forward)
+    assert any("This reverts commit" in commit.message for one in world.projects.values() for commit in one.commits.values())
+
+
+def test_working_time_stands_still_at_night_and_on_weekends() -> None:
+    friday, monday = parse("2026-06-12T15:59:00Z"), parse("2026-06-15T06:31:00Z")
+    assert to_work(monday) - to_work(friday) == 2 * 60_000
+    assert iso(after_work(friday, 1 / 30)) == "2026-06-15T06:31:00.000Z"
+    assert to_work(from_work(to_work(monday))) == to_work(monday)
+
+
+def test_rest_gives_milliseconds_and_graphql_seconds() -> None:
+    moment = parse("2026-06-15T06:31:07.089Z")
+    assert (iso(moment), iso_seconds(moment)) == ("2026-06-15T06:31:07.089Z", "2026-06-15T06:31:07Z")
