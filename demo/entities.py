@@ -185,7 +185,6 @@ class Deployment:
     finished: int | None = None
     job: Job | None = None
     merge_requests: list[MergeRequest] = field(default_factory=list)
-    json: Any = None
 
 
 @dataclass(slots=True, eq=False)

@@ -241,7 +241,7 @@ class Runner:
     def settle(self, made: Deployment, status: str) -> None:
         """A deployment ends now."""
         now = self.simulation.now
-        made.status, made.updated, made.finished, made.json = status, now, now, None
+        made.status, made.updated, made.finished = status, now, now
         environment = made.environment
         if status == "success":
             environment.last, environment.updated = made, now

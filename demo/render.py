@@ -295,15 +295,8 @@ class Render:
         child = job.pipeline.child
         return {**found, "downstream_pipeline": self.pipeline(child) if child else None}
 
-    @kept
-    def _settled_deployment(self, made: Deployment) -> dict[str, Any]:
-        return self._deployment(made)
-
-    def deployment(self, made: Deployment) -> Any:
-        """Null `deployable` where no job made it."""
-        return self._settled_deployment(made) if made.finished else self._deployment(made)
-
-    def _deployment(self, made: Deployment) -> dict[str, Any]:
+    def deployment(self, made: Deployment) -> dict[str, Any]:
+        """Null `deployable` where no job made it. Not kept: the job's pipeline changes after it."""
         environment = made.environment
         named = {"id": environment.id, "name": environment.name, "external_url": None,
                  "slug": environment.name.replace("/", "-"), "tier": environment.tier}  # fmt: skip
