@@ -1,7 +1,9 @@
 """How fast the demo GitLab serves, over real HTTP, beside what the same server does with an empty answer.
 
-Run: python bench/demo_server.py [--seconds 5]. One server process, one keep-alive connection at a time, so the server
-has one core and the client another. The limit is the rate of /version: what HTTP alone allows on this machine now.
+Run: python bench/demo_server.py [--seconds 5]. One server process, one keep-alive connection at a time, so
+the server
+has one core and the client another. The limit is the rate of /version: what HTTP alone allows on this
+machine now.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 ENGINE = "/api/v4/projects/toman%2Fexchange%2Ftrading%2Fengine"
-PAGES = ("merge_requests?scope=all&state=all&order_by=updated_at&sort=asc", "pipelines?order_by=updated_at&sort=asc",
+PAGES = ("merge_requests?scope=all&state=all&order_by=updated_at&sort=asc",
+"pipelines?order_by=updated_at&sort=asc",
          "jobs?x=1", "deployments?x=1", "issues?scope=all", "repository/commits?with_stats=true",
          "events?action=pushed")  # fmt: skip
 QUERY = """

@@ -23,7 +23,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--projects", type=int, default=16)
     parser.add_argument("--days", type=int, default=180)
     parser.add_argument("--until", help="the clock, ISO 8601; default now")
-    parser.add_argument("--start", help="where history begins; default --days before --until, at midnight UTC")
+    parser.add_argument(
+        "--start", help="where history begins; default --days before --until, at midnight UTC"
+    )
     parser.add_argument("--latency-ms", type=int, default=0)
     parser.add_argument("--rate-limit", type=int, default=0, metavar="PER_MINUTE")
     parser.add_argument("--tier", choices=("free", "premium"), default="premium")

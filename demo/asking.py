@@ -1,4 +1,6 @@
-"""What a REST route is asked: the site, the project, the parameters, and how lists are narrowed and ordered."""
+"""What a REST route is asked: the site, the project, the parameters, and how lists are narrowed and
+ordered.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,13 @@ def between(asked: Asked, rows: list[Any], name: str, get: Callable[[Any], int |
 
 
 def ordered(
-    asked: Asked, rows: list[Any], fields: dict[str, str], *, default: str, sort: str = "desc", tie_desc: bool = False
+    asked: Asked,
+    rows: list[Any],
+    fields: dict[str, str],
+    *,
+    default: str,
+    sort: str = "desc",
+    tie_desc: bool = False,
 ) -> list[Any]:
     """In the asked order, ties by id."""
     name = fields[asked.choice("order_by", fields, default)]

@@ -22,12 +22,20 @@ FIXED = {"mergedAt": 5, "reviewers": 5, "labels": 5}
 GIT = {"commits", "diffStatsSummary", "signature", "repository"}
 
 
-def score(document: DocumentNode, schema: GraphQLSchema, variables: dict[str, Any], operation: str | None) -> int:
+def score(
+    document: DocumentNode, schema: GraphQLSchema, variables: dict[str, Any], operation: str | None
+) -> int:
     """The cost of the operation that will run."""
-    fragments = {one.name.value: one for one in document.definitions if isinstance(one, FragmentDefinitionNode)}
+    fragments = {
+        one.name.value: one for one in document.definitions if isinstance(one, FragmentDefinitionNode)
+    }
     for one in document.definitions:
-        if isinstance(one, OperationDefinitionNode) and (operation is None or (one.name and one.name.value == operation)):
-            return int(_selections(one.selection_set, schema.query_type, _Known(schema, fragments, variables)))
+        if isinstance(one, OperationDefinitionNode) and (
+            operation is None or (one.name and one.name.value == operation)
+        ):
+            return int(
+                _selections(one.selection_set, schema.query_type, _Known(schema, fragments, variables))
+            )
     return 0
 
 

@@ -60,11 +60,17 @@ def connect(rows: list[Any], args: dict[str, Any], *, context: Any) -> Connectio
     stop = min(end, start + size)
     found = context.page(rows[start:stop])
     return Connection(
-        found, more=stop < end, before=start > 0, count=len(rows), key=lambda place, row, start=start: start + place
+        found,
+        more=stop < end,
+        before=start > 0,
+        count=len(rows),
+        key=lambda place, row, start=start: start + place,
     )
 
 
-def connect_sorted(rows: list[Any], args: dict[str, Any], *, name: str, down: bool, context: Any) -> Connection:
+def connect_sorted(
+    rows: list[Any], args: dict[str, Any], *, name: str, down: bool, context: Any
+) -> Connection:
     """Ordered by an attribute and id; cursors hold both, so rows that come or move do not shift the pages."""
 
     def key(row: Any) -> list[Any]:

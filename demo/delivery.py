@@ -21,7 +21,9 @@ class Delivery:
     def release(self, user: User) -> Life:
         """A tag on what is there; mostly with a release, sometimes regretted."""
         project, rng, now = self.project, self.project.rng, self.simulation.now
-        tag = Tag(self._name(), head(project), now, f"Release of {project.name}" if rng.random() < 0.7 else None)
+        tag = Tag(
+            self._name(), head(project), now, f"Release of {project.name}" if rng.random() < 0.7 else None
+        )
         if tag.name in project.tags:
             return
         project.tags[tag.name] = tag
@@ -30,12 +32,16 @@ class Delivery:
         if rng.random() < 0.75:
             yield now + int(rng.uniform(5, 60) * MINUTE)
             shift = rng.choices((0, 5 * DAY, -3 * DAY), (94, 3, 3))[0]
-            project.releases[tag.name] = Release(tag, user, self.simulation.now, self.simulation.now + shift, "Notes.")
+            project.releases[tag.name] = Release(
+                tag, user, self.simulation.now, self.simulation.now + shift, "Notes."
+            )
         if rng.random() < 0.04:
             yield self.simulation.now + int(rng.uniform(1, 20) * HOUR)
             del project.tags[tag.name]
             project.releases.pop(tag.name, None)
-            push_event(project, tag.name, tag.sha, None, at=self.simulation.now, user=user, ref_type="tag", count=0)
+            push_event(
+                project, tag.name, tag.sha, None, at=self.simulation.now, user=user, ref_type="tag", count=0
+            )
 
     def _name(self) -> str:
         rng, version = self.project.rng, self._version
@@ -57,11 +63,14 @@ class Delivery:
         self.runner.settle(made, "success" if rng.random() < 0.95 else "failed")
 
 
-
 def environments_of(project: Project, created: int) -> None:
     """The environments that this project's way of delivering needs."""
     wanted = {
-        "environments": (("production", "production"), ("production/eu", "production"), ("staging", "staging")),
+        "environments": (
+            ("production", "production"),
+            ("production/eu", "production"),
+            ("staging", "staging"),
+        ),
         "api": (("production", "production"),),
     }
     wanted["both"] = wanted["environments"]

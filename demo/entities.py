@@ -1,6 +1,7 @@
 """What a GitLab holds. Instants are milliseconds UTC; None where GitLab answers null.
 
-An entity is changed in place by the simulation, at the instant of the change: what it holds is always the state
+An entity is changed in place by the simulation, at the instant of the change: what it holds is always the
+state
 at the clock. `json` keeps the rendered REST answer until the next change.
 """
 

@@ -114,7 +114,9 @@ class Graph:
         context = Context(self.world, cost=cost, null_node=null_node)
         return self._execute(document, variables, asked.get("operationName"), context)
 
-    def _execute(self, document: DocumentNode, variables: dict[str, Any], name: str | None, context: Context) -> bytes:
+    def _execute(
+        self, document: DocumentNode, variables: dict[str, Any], name: str | None, context: Context
+    ) -> bytes:
         executor = Quick.build(
             self.schema, document, context_value=context, raw_variable_values=variables, operation_name=name,
             is_awaitable=_NEVER,

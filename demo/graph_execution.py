@@ -1,6 +1,7 @@
 """graphql-core's executor, with shorter ways for what our schema has: nothing here is ever awaited.
 
-The algorithm is the specification's and all coercion is graphql-core's. What is saved is the bookkeeping that only
+The algorithm is the specification's and all coercion is graphql-core's. What is saved is the bookkeeping
+that only
 custom resolvers, middleware and coroutines need. Anything unusual goes the library's own way.
 """
 
@@ -11,7 +12,6 @@ from typing import Any
 from graphql import (
     GraphQLError,
     GraphQLField,
-    Undefined,
     is_leaf_type,
     is_list_type,
     is_non_null_type,
@@ -43,36 +43,33 @@ class Quick(Executor):
         results: dict[str, Any] = {}
         context = self.context_value
         for name, details, kind, get, args, coerce, required, inner in known[1]:
-            if kind == OTHER:
-                result = self.execute_field(
-                    parent_type, source_value, details, Path(path, name, parent_type.name), position_context
-                )
-                if result is not Undefined:
-                    results[name] = result
-                continue
             try:
+                if kind == OTHER:
+                    results[name] = self._library_way(parent_type, source_value, details, name, path)
+                    continue
                 value = get(source_value, context, **args) if args else get(source_value, context)
-                if value is None and not required:
-                    results[name] = None
-                elif kind == LEAF:
-                    if value is None or (value := coerce(value)) is None:
-                        raise TypeError(f"Cannot return null for non-nullable field {parent_type.name}.{name}.")
-                    results[name] = value
-                elif kind == OBJECT:
-                    if value is None:
-                        raise TypeError(f"Cannot return null for non-nullable field {parent_type.name}.{name}.")
-                    below = self.collect_subfields(inner, details).grouped_field_set
-                    results[name] = self.execute_fields(
-                        inner, value, Path(path, name, parent_type.name), below, position_context
-                    )
-                else:
-                    results[name] = self._nodes(inner, details, value, Path(path, name, parent_type.name))
+                if value is not None and kind == LEAF:
+                    value = coerce(value)
+                elif value is not None:
+                    value = self._below(kind, inner, details, value, Path(path, name, parent_type.name))
+                if value is None and required:
+                    raise TypeError(f"Cannot return null for non-nullable field {parent_type.name}.{name}.")
+                results[name] = value
             except Exception as error:
                 here = Path(path, name, parent_type.name)
-                field_type = self.schema.get_field(parent_type, details[0].node.name.value).type
-                self.handle_field_error(error, field_type, details, here)
+                field: Any = self.schema.get_field(parent_type, details[0].node.name.value)
+                self.handle_field_error(error, field.type, details, here)
                 results[name] = None
         return results
+
+    def _library_way(self, parent_type: Any, source: Any, details: Any, name: str, path: Any) -> Any:
+        return self.execute_field(parent_type, source, details, Path(path, name, parent_type.name), None)
+
+    def _below(self, kind: int, inner: Any, details: Any, value: Any, path: Any) -> Any:
+        if kind == NODES:
+            return self._nodes(inner, details, value, path)
+        below = self.collect_subfields(inner, details).grouped_field_set
+        return self.execute_fields(inner, value, path, below, None)
 
     def _nodes(self, inner: Any, details: Any, rows: list[Any], path: Any) -> list[Any]:
         """A list of objects; a row that fails is null."""

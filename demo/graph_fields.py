@@ -70,7 +70,9 @@ def _approved(pair: tuple[MergeRequest, User], context: Any) -> bool:
 
 
 def _reviewed(pair: tuple[MergeRequest, User], context: Any) -> bool:
-    return _approved(pair, context) or any(note.author is pair[1] and not note.action for note in pair[0].notes)
+    return _approved(pair, context) or any(
+        note.author is pair[1] and not note.action for note in pair[0].notes
+    )
 
 
 plain(
@@ -98,8 +100,10 @@ plain(
 plain("Repository", rootRef="default_branch", empty="empty", exists=lambda project, context: True)
 plain(
     "MergeRequest",
-    id=_gid("MergeRequest"), iid=_text("iid"), state="state", draft="draft", title="title", description="description",
-    createdAt=_time("created"), updatedAt=_time("updated"), mergedAt=_time("merged"), preparedAt=_time("created"),
+    id=_gid("MergeRequest"), iid=_text("iid"), state="state", draft="draft", title="title",
+    description="description",
+    createdAt=_time("created"), updatedAt=_time("updated"), mergedAt=_time("merged"),
+    preparedAt=_time("created"),
     sourceBranch="source_branch", targetBranch="target_branch", sourceProjectId="source_project_id",
     targetProjectId="project.id", projectId="project.id", commitCount=lambda made, context: len(made.commits),
     userNotesCount=lambda made, context: sum(note.action is None for note in made.notes),
@@ -118,9 +122,12 @@ plain(
 plain(
     "Note",
     id=_gid("Note"), createdAt=_time("at"), updatedAt=_time("at"), internal="internal", body="body",
-    system=lambda note, context: note.action is not None, resolvable=lambda note, context: note.type is not None,
-    resolved=lambda note, context: False, author=lambda note, context: note.author or context.world.people.ghost,
-    systemNoteMetadata=lambda note, context: note if note.action else None, discussion=lambda note, context: note,
+    system=lambda note, context: note.action is not None, resolvable=lambda note,
+    context: note.type is not None,
+    resolved=lambda note, context: False, author=lambda note,
+    context: note.author or context.world.people.ghost,
+    systemNoteMetadata=lambda note, context: note if note.action else None, discussion=lambda note,
+    context: note,
 )  # fmt: skip
 plain("Discussion", id=_gid("Discussion", "thread"), createdAt=_time("at"))
 plain("SystemNoteMetadata", id=_gid("SystemNoteMetadata"), action="action")
@@ -144,7 +151,11 @@ plain(
 
 
 def _ref_path(pipeline: Pipeline, context: Any) -> str:
-    return pipeline.ref if pipeline.ref.startswith("refs/") else f"refs/{'tags' if pipeline.tag else 'heads'}/{pipeline.ref}"
+    return (
+        pipeline.ref
+        if pipeline.ref.startswith("refs/")
+        else f"refs/{'tags' if pipeline.tag else 'heads'}/{pipeline.ref}"
+    )
 
 
 def _waited(pipeline: Pipeline, context: Any) -> float | None:
@@ -154,9 +165,11 @@ def _waited(pipeline: Pipeline, context: Any) -> float | None:
 plain(
     "Pipeline",
     id=_gid("Ci::Pipeline"), iid=_text("iid"), status=_upper("status"), ref="ref", refPath=_ref_path,
-    createdAt=_time("created"), updatedAt=_time("updated"), startedAt=_time("started"), finishedAt=_time("finished"),
+    createdAt=_time("created"), updatedAt=_time("updated"), startedAt=_time("started"),
+    finishedAt=_time("finished"),
     committedAt=lambda pipeline, context: None, duration="duration", queuedDuration=_waited, user="user",
-    mergeRequestEventType=lambda pipeline, context: "DETACHED" if pipeline.source == "merge_request_event" else None,
+    mergeRequestEventType=lambda pipeline,
+    context: "DETACHED" if pipeline.source == "merge_request_event" else None,
     configSource=lambda pipeline, context: "REPOSITORY_SOURCE",
     complete=lambda pipeline, context: pipeline.finished is not None,
     active=lambda pipeline, context: pipeline.status in ("created", "running"),
@@ -179,19 +192,26 @@ plain(
     status=lambda job, context: seen(job, context.now)[0].upper(), retried="retried",
     allowFailure="spec.allow_failure", manualJob="spec.manual", createdAt=_time("created"),
     queuedAt=_time("created"), startedAt=lambda job, context: iso_seconds(seen(job, context.now)[1]),
-    finishedAt=lambda job, context: iso_seconds(seen(job, context.now)[2]), duration=_length, queuedDuration=_queued,
+    finishedAt=lambda job, context: iso_seconds(seen(job, context.now)[2]), duration=_length,
+    queuedDuration=_queued,
     schedulingType=lambda job, context: "stage" if job.spec.needs is None else "dag", stage="spec",
     pipeline="pipeline", refName="pipeline.ref",
 )  # fmt: skip
 plain("CiStage", id=lambda spec, context: f"gid://gitlab/Ci::Stage/{len(spec.stage)}", name="stage")
-plain("CiBuildNeed", id=lambda name, context: f"gid://gitlab/Ci::BuildNeed/{len(name)}", name=lambda name, context: name)
+plain(
+    "CiBuildNeed",
+    id=lambda name, context: f"gid://gitlab/Ci::BuildNeed/{len(name)}",
+    name=lambda name, context: name,
+)
 plain(
     "Issue",
     id=_gid("Issue"), iid=_text("iid"), state="state", type=_upper("type"), createdAt=_time("created"),
     updatedAt=_time("updated"), closedAt=_time("closed"), dueDate=lambda issue, context: None,
-    confidential="confidential", title="title", author="author", closedAsDuplicateOf=lambda issue, context: None,
+    confidential="confidential", title="title", author="author", closedAsDuplicateOf=lambda issue,
+    context: None,
     severity=lambda issue, context: "UNKNOWN",
-    mergeRequestsCount=lambda issue, context: sum(issue.iid in made.closes for made in issue.project.merge_requests),
+    mergeRequestsCount=lambda issue,
+    context: sum(issue.iid in made.closes for made in issue.project.merge_requests),
 )  # fmt: skip
 plain(
     "Environment",
@@ -200,7 +220,8 @@ plain(
 plain(
     "Deployment",
     id=_gid("Deployment"), iid=_text("iid"), status=_upper("status"), ref="ref", tag="tag", sha="sha",
-    createdAt=_time("created"), updatedAt=_time("updated"), finishedAt=_time("finished"), job="job", triggerer="user",
+    createdAt=_time("created"), updatedAt=_time("updated"), finishedAt=_time("finished"), job="job",
+    triggerer="user",
 )  # fmt: skip
 
 
@@ -217,6 +238,10 @@ def _signature_type(commit: Commit, *_: Any) -> str:
     return {"GPG": "GpgSignature", "SSH": "SshSignature"}.get(commit.signature or "", "X509Signature")
 
 
+def _sha(pipeline: Pipeline, context: Any, **args: Any) -> str:
+    return pipeline.sha[:8] if args.get("format") == "SHORT" else pipeline.sha
+
+
 signature_type = _signature_type
 for _type, _connections in {
     "MergeRequest": {
@@ -231,7 +256,7 @@ for _type, _connections in {
     for _name, _get in _connections.items():
         FIELDS[_type][_name] = nested(_get)
 FIELDS["CiJob"]["needs"] = _needs
-FIELDS["Pipeline"]["sha"] = lambda pipeline, context, format=None: pipeline.sha[:8] if format == "SHORT" else pipeline.sha
+FIELDS["Pipeline"]["sha"] = _sha
 FIELDS["MergeRequest"]["reference"] = lambda made, context, full=False: (
     f"{made.project.path}!{made.iid}" if full else f"!{made.iid}"
 )

@@ -1,4 +1,6 @@
-"""The lists of projects, merge requests, pipelines, jobs, issues and deployments by GraphQL, and single ones."""
+"""The lists of projects, merge requests, pipelines, jobs, issues and deployments by GraphQL, and single
+ones.
+"""
 
 from __future__ import annotations
 
@@ -49,16 +51,24 @@ def _pipelines(project: Project, context: Any, **args: Any) -> Connection | None
     if not project.builds_on:
         return None
     source = args.get("source")
-    rows = [row for row in project.pipelines if (row.source == source if source else row.source != "parent_pipeline")]
+    rows = [
+        row
+        for row in project.pipelines
+        if (row.source == source if source else row.source != "parent_pipeline")
+    ]
     if status := args.get("status"):
         rows = [row for row in rows if row.status == status.lower()]
     for name in ("ref", "sha"):
         if wanted := args.get(name):
             rows = [row for row in rows if getattr(row, name) == wanted]
-    return connect_sorted(_between(rows, args, updated="updated"), args, name="id", down=True, context=context)
+    return connect_sorted(
+        _between(rows, args, updated="updated"), args, name="id", down=True, context=context
+    )
 
 
-def _pipeline(project: Project, context: Any, iid: str | None = None, sha: str | None = None) -> Pipeline | None:
+def _pipeline(
+    project: Project, context: Any, iid: str | None = None, sha: str | None = None
+) -> Pipeline | None:
     for row in reversed(project.pipelines):
         if (iid is not None and str(row.iid) == iid) or (iid is None and row.sha == sha):
             return row
@@ -102,7 +112,8 @@ def _group_projects(group: Group, context: Any, **args: Any) -> Connection:
     deep = group.full_path + "/"
     rows = [
         one for path, one in context.world.by_path.items()
-        if not one.forbidden and (one.group is group or (args.get("includeSubgroups") and path.startswith(deep)))
+        if not one.forbidden
+        and (one.group is group or (args.get("includeSubgroups") and path.startswith(deep)))
     ]  # fmt: skip
     return connect_sorted(rows, args, name="id", down=True, context=context)
 

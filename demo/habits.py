@@ -1,4 +1,6 @@
-"""How each project works. Every business line has one project of each manner, so that all have all numbers."""
+"""How each project works. Every business line has one project of each manner, so that all have all
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -62,8 +64,18 @@ class Habits:
 MANNERS = (
     Habits(delivery="environments", dag=True, manual_production=True, nightly=True, signing=0.7),
     Habits(squash=0.9, required=2, delivery="both", bypass=0.12, signing=0.3, flaky=0.1, nightly=True),
-    Habits(merge_method="rebase_merge", squash=0.3, delivery="tags", semver=0.75, required=1, shards=4, force=0.03),
-    Habits(merge_method="ff", squash=0.4, delivery="api", required=1, direct=0.3, removes_branch=0.6, shards=2),
+    Habits(
+        merge_method="rebase_merge",
+        squash=0.3,
+        delivery="tags",
+        semver=0.75,
+        required=1,
+        shards=4,
+        force=0.03,
+    ),
+    Habits(
+        merge_method="ff", squash=0.4, delivery="api", required=1, direct=0.3, removes_branch=0.6, shards=2
+    ),
 )
 
 
@@ -107,7 +119,9 @@ def ci_file(habits: Habits) -> dict[str, tuple[JobSpec, ...]]:
     if habits.delivery in ("environments", "both"):
         manual = habits.manual_production
         main += [
-            JobSpec("deploy staging", "staging", 2.0, ("image",) if habits.dag else None, environment="staging"),
+            JobSpec(
+                "deploy staging", "staging", 2.0, ("image",) if habits.dag else None, environment="staging"
+            ),
             JobSpec("deploy production", "production", 3.0, manual=manual, environment="production"),
             JobSpec("deploy eu", "production", 2.5, manual=manual, environment="production/eu"),
             JobSpec("rollback production", "production", 1.0, None, True, True, "production"),
@@ -121,4 +135,6 @@ def ci_file(habits: Habits) -> dict[str, tuple[JobSpec, ...]]:
     }
     if habits.dag:
         kinds["main"].append(JobSpec("docs", "package", 0.1, bridge=True))
-    return {kind: tuple(sorted(jobs, key=lambda job: STAGES.index(job.stage))) for kind, jobs in kinds.items()}
+    return {
+        kind: tuple(sorted(jobs, key=lambda job: STAGES.index(job.stage))) for kind, jobs in kinds.items()
+    }

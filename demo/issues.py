@@ -8,7 +8,8 @@ from demo.simulation import Life, Simulation
 from demo.times import MINUTE, after_work
 
 LABELS = (
-    (("SLA::7d",), 26), ((), 22), (("type::bug", "SLA::24h"), 9), (("bug",), 8), (("type::bug", "found-in::production"), 5),
+    (("SLA::7d",), 26), ((), 22), (("type::bug", "SLA::24h"), 9), (("bug",), 8), (("type::bug",
+    "found-in::production"), 5),
     (("bug", "escaped", "SLA::24h"), 4), (("type::feature",), 18), (("SLA::24h",), 8),
 )  # fmt: skip
 
@@ -45,7 +46,9 @@ class Tracker:
         project, rng, now = self.project, self.project.rng, self.simulation.now
         number = project.counters["issue_iid"] = project.counters.get("issue_iid", 0) + 1
         kind = "incident" if rng.random() < 0.05 else "issue"
-        made = Issue(next_id(project, "issue"), number, project, author, subject(project), now, now, type=kind)
+        made = Issue(
+            next_id(project, "issue"), number, project, author, subject(project), now, now, type=kind
+        )
         made.labels = list(rng.choices([labels for labels, _ in LABELS], [weight for _, weight in LABELS])[0])
         made.assignee = rng.choice(project.team)
         made.confidential = rng.random() < 0.02
@@ -83,5 +86,3 @@ class Tracker:
         for issue in issues:
             if issue.state == "opened":
                 self.close(issue, merge_request.merge_user or self.project.team[0])
-
-

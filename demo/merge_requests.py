@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from demo.entities import Event, Issue, MergeRequest, Note, Project, StateEvent, User, Version
+from demo.entities import Commit, Event, Issue, MergeRequest, Note, Project, StateEvent, User, Version
 from demo.merging import land
 from demo.pipelines import Runner
-from demo.repository import head, make_commit, move_branch, next_id, record, subject, walk
+from demo.repository import head, make_commit, move_branch, next_id, record, subject
 from demo.simulation import Life, Simulation
 from demo.times import DAY, MINUTE, SECOND, after_work
 
@@ -21,7 +21,9 @@ REMARKS = (
 class Contributions:
     """Merge requests of one project."""
 
-    def __init__(self, project: Project, simulation: Simulation, runner: Runner, bots: dict[str, User]) -> None:
+    def __init__(
+        self, project: Project, simulation: Simulation, runner: Runner, bots: dict[str, User]
+    ) -> None:
         self.project, self.simulation, self.runner, self.bots = project, simulation, runner, bots
         self.on_merge: Callable[[MergeRequest, list[Issue]], None] = lambda merge_request, issues: None
 
@@ -30,7 +32,9 @@ class Contributions:
         project, rng = self.project, self.project.rng
         machine = author is self.bots["renovate"]
         base = head(project, target)
-        title = subject(project) if not machine else f"Update dependency {rng.choice(('ruff', 'redis', 'vite'))}"
+        title = (
+            subject(project) if not machine else f"Update dependency {rng.choice(('ruff', 'redis', 'vite'))}"
+        )
         count = 1 if machine else min(9, 1 + int(rng.expovariate(1 / 1.6)))
         moments = [self.simulation.now]
         for _ in range(count - 1):
@@ -53,8 +57,17 @@ class Contributions:
         merge_request = self.open(author, title, branch, commits, base, target=target)
         yield from self._through_review(merge_request, machine=machine)
 
-    def open(self, author: User, title: str, branch: str, commits: list, base: str, *, target: str | None = None,
-             description: str = "") -> MergeRequest:  # fmt: skip
+    def open(
+        self,
+        author: User,
+        title: str,
+        branch: str,
+        commits: list[Commit],
+        base: str,
+        *,
+        target: str | None = None,
+        description: str = "",
+    ) -> MergeRequest:
         """A merge request that is opened now."""
         project, rng, now = self.project, self.project.rng, self.simulation.now
         number = project.counters["mr_iid"] = project.counters.get("mr_iid", 0) + 1
@@ -74,38 +87,60 @@ class Contributions:
         project.merge_requests.append(made)
         project.by_iid["merge_request", number] = made
         self.version(made, commits, base)
-        record(project, Event(next_id(project, "event"), now, author, "created", "opened", "MergeRequest", made))
+        record(
+            project, Event(next_id(project, "event"), now, author, "created", "opened", "MergeRequest", made)
+        )
         return made
 
     def _choose_issue(self, made: MergeRequest) -> None:
         project, rng = self.project, self.project.rng
-        candidates = [issue for issue in project.issues[-25:] if issue.state == "opened" and issue.type == "issue"]
-        if candidates and not made.description and rng.random() < 0.5 and made.author not in self.bots.values():
+        candidates = [
+            issue for issue in project.issues[-25:] if issue.state == "opened" and issue.type == "issue"
+        ]
+        if (
+            candidates
+            and not made.description
+            and rng.random() < 0.5
+            and made.author not in self.bots.values()
+        ):
             issue = rng.choice(candidates)
             made.closes = [issue.iid]
             made.description = f"What it says.\n\nCloses #{issue.iid}"
 
-    def version(self, made: MergeRequest, commits: list, base: str) -> None:
+    def version(self, made: MergeRequest, commits: list[Commit], base: str) -> None:
         """The diff after a push."""
         made.commits = commits
-        made.versions.append(Version(next_id(self.project, "version"), self.simulation.now, commits[-1].sha, base,
+        made.versions.append(Version(next_id(self.project, "version"), self.simulation.now, commits[-1].sha,
+        base,
                                      list(commits)))  # fmt: skip
         made.additions = sum(commit.additions for commit in commits)
         made.deletions = sum(commit.deletions for commit in commits)
-        made.files = sum(commit.files for commit in commits) + (1200 if self.project.rng.random() < 0.004 else 0)
+        made.files = sum(commit.files for commit in commits) + (
+            1200 if self.project.rng.random() < 0.004 else 0
+        )
         pipeline = self.runner.start(
-            "check", f"refs/merge-requests/{made.iid}/head", commits[-1].sha, made.author or self.bots["ghost"],
+            "check", f"refs/merge-requests/{made.iid}/head", commits[-1].sha,
+            made.author or self.bots["ghost"],
             "merge_request_event",
         )  # fmt: skip
         if pipeline:
             made.pipelines.append(pipeline)
 
-    def note(self, made: MergeRequest, author: User | None, body: str, *, action: str | None = None,
-             type: str | None = None, internal: bool = False, thread: str = "") -> None:  # fmt: skip
+    def note(
+        self,
+        made: MergeRequest,
+        author: User | None,
+        body: str,
+        *,
+        action: str | None = None,
+        kind: str | None = None,
+        internal: bool = False,
+        thread: str = "",
+    ) -> None:
         """A comment or, with an action, a system note, now."""
         now = self.simulation.now
         number = next_id(self.project, "note")
-        made.notes.append(Note(number, author, now, body, action, type, internal, thread or f"{number:040x}"))
+        made.notes.append(Note(number, author, now, body, action, kind, internal, thread or f"{number:040x}"))
         made.updated, made.json = now, None
 
     def _through_review(self, made: MergeRequest, *, machine: bool) -> Life:
@@ -141,10 +176,12 @@ class Contributions:
         for _ in range(rng.randint(1, 3)):
             thread = f"{rng.getrandbits(160):040x}"
             kind = rng.choice(("DiffNote", "DiffNote", "DiscussionNote", None))
-            self.note(made, reviewer, rng.choice(REMARKS), type=kind, thread=thread, internal=rng.random() < 0.03)
+            self.note(
+                made, reviewer, rng.choice(REMARKS), kind=kind, thread=thread, internal=rng.random() < 0.03
+            )
             yield self.simulation.now + int(rng.uniform(1, 15) * MINUTE)
         yield after_work(self.simulation.now, rng.expovariate(1 / 2))
-        self.note(made, made.author, "Done.", type="DiscussionNote", thread=made.notes[-1].thread)
+        self.note(made, made.author, "Done.", kind="DiscussionNote", thread=made.notes[-1].thread)
         self.push_again(made)
         yield after_work(self.simulation.now, rng.expovariate(1 / self.project.habits.review * 2))
 
@@ -164,10 +201,12 @@ class Contributions:
             commits = added = self.rebased(made, head(project, made.target_branch))
             base = head(project, made.target_branch)
         move_branch(project, made.source_branch, commits[-1].sha, at=now, user=author, count=len(added))
-        self.note(made, author, f"added {len(added)} commit{'s' * (len(added) > 1)}\n\n<ul></ul>", action="commit")
+        self.note(
+            made, author, f"added {len(added)} commit{'s' * (len(added) > 1)}\n\n<ul></ul>", action="commit"
+        )
         self.version(made, commits, base)
 
-    def rebased(self, made: MergeRequest, base: str) -> list:
+    def rebased(self, made: MergeRequest, base: str) -> list[Commit]:
         """The same work on another base: new shas and committer dates, old author dates."""
         commits, parent = [], base
         for old in made.commits:
@@ -185,7 +224,8 @@ class Contributions:
         for reviewer in reviewers[:wanted]:
             made.approvals.append((reviewer, self.simulation.now))
             self.note(made, reviewer, "approved this merge request", action="approved")
-            record(project, Event(next_id(project, "event"), self.simulation.now, reviewer, "approved", "approved",
+            record(project, Event(next_id(project, "event"), self.simulation.now, reviewer, "approved",
+            "approved",
                                   "MergeRequest", made))  # fmt: skip
             if rng.random() < 0.02:
                 yield self.simulation.now + MINUTE
@@ -258,10 +298,3 @@ class Contributions:
         self.runner.landed(again)
         yield self.simulation.now + 5 * SECOND
         move_branch(project, branch, None, at=self.simulation.now, user=other)
-
-
-def mainline(project: Project) -> list:
-    """The default branch by first parents, youngest first."""
-    return walk(project, head(project), first_parent=True)
-
-

@@ -20,7 +20,9 @@ def land(contributions: Contributions, made: MergeRequest, user: User) -> None:
         _rebase(contributions, made, target, user)
     tip = made.commits[-1].sha
     if made.squash and len(made.commits) > 1:
-        squashed = make_commit(project, made.author or user, now, (target,), f"{made.title}\n\n{made.description}")
+        squashed = make_commit(
+            project, made.author or user, now, (target,), f"{made.title}\n\n{made.description}"
+        )
         squashed.additions, squashed.deletions = made.additions, made.deletions
         squashed.signature = None
         made.squash_commit_sha = tip = squashed.sha
@@ -38,5 +40,7 @@ def _rebase(contributions: Contributions, made: MergeRequest, target: str, user:
     commits = contributions.rebased(made, target)
     now = contributions.simulation.now
     if made.source_branch in contributions.project.branches:
-        move_branch(contributions.project, made.source_branch, commits[-1].sha, at=now, user=user, count=len(commits))
+        move_branch(
+            contributions.project, made.source_branch, commits[-1].sha, at=now, user=user, count=len(commits)
+        )
     contributions.version(made, commits, target)

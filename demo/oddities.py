@@ -34,11 +34,17 @@ def add_oddities(world: World) -> None:
 def _quiet(world: World, name: str, group: str, *, commits: int = 5) -> Project:
     rng = Random(f"{world.seed}/{group}/{name}")
     line = group.partition("/")[2].partition("/")[0]
-    team = world.people.team(line if line in ("core", "corporate-services", "exchange", "c-side") else "core", rng)
-    project = world.add_project(len(world.projects), name, world.groups[group], Habits(delivery="none"), rng, team)
+    team = world.people.team(
+        line if line in ("core", "corporate-services", "exchange", "c-side") else "core", rng
+    )
+    project = world.add_project(
+        len(world.projects), name, world.groups[group], Habits(delivery="none"), rng, team
+    )
     parents: tuple[str, ...] = ()
     for number in range(commits):
-        commit = make_commit(project, rng.choice(team), project.created + number * 86_400_000, parents, "Begin")
+        commit = make_commit(
+            project, rng.choice(team), project.created + number * 86_400_000, parents, "Begin"
+        )
         parents = (commit.sha,)
         project.branches["main"] = commit.sha
     return project

@@ -70,16 +70,23 @@ def page(listing: Listing, params: Params, address: str) -> tuple[list[Any], lis
         return _keyset(listing, params, address, size)
     asked = number(params, "page", 1)
     if listing.keyset and asked * size > DEEPEST:
-        raise Refusal(405, {"error": f"Offset pagination has a maximum allowed offset of {DEEPEST} for requests that"
-                                     f" return objects of type {listing.kind}. Remaining records can be retrieved"
-                                     " using keyset pagination."})  # fmt: skip
+        raise Refusal(
+            405,
+            {
+                "error": f"Offset pagination has a maximum allowed offset of {DEEPEST} for requests that"
+                f" return objects of type {listing.kind}."
+                " Remaining records can be retrieved using keyset pagination."
+            },
+        )
     first = (asked - 1) * size
     rows = listing.rows[first : first + size]
     more = len(listing.rows) > first + size
     return [listing.show(row) for row in rows], _headers(listing, params, address, size, asked, more)
 
 
-def _headers(listing: Listing, params: Params, address: str, size: int, asked: int, more: bool) -> list[Header]:
+def _headers(
+    listing: Listing, params: Params, address: str, size: int, asked: int, more: bool
+) -> list[Header]:
     total = len(listing.rows)
     last = max(1, -(-total // size))
     counted = listing.counted and total <= MOST_COUNTED
@@ -104,7 +111,7 @@ def _headers(listing: Listing, params: Params, address: str, size: int, asked: i
 
 
 def _link(address: str, params: Params, size: int, asked: int, rel: str) -> str:
-    return f"<{_address(address, params, page=asked, per_page=size)}>; rel=\"{rel}\""
+    return f'<{_address(address, params, page=asked, per_page=size)}>; rel="{rel}"'
 
 
 def _address(address: str, params: Params, **changes: Any) -> str:

@@ -7,11 +7,14 @@ from random import Random
 from demo.entities import User
 
 FIRST = (
-    "Anouk", "Bram", "Carmen", "Daan", "Elif", "Femke", "Gijs", "Hanna", "Iris", "Jasper", "Kaveh", "Lotte", "Milad",
-    "Noor", "Olga", "Parisa", "Quinten", "Roos", "Sander", "Tess", "Umut", "Vera", "Wout", "Yara", "Zeynep", "Arash",
+    "Anouk", "Bram", "Carmen", "Daan", "Elif", "Femke", "Gijs", "Hanna", "Iris", "Jasper", "Kaveh", "Lotte",
+    "Milad",
+    "Noor", "Olga", "Parisa", "Quinten", "Roos", "Sander", "Tess", "Umut", "Vera", "Wout", "Yara", "Zeynep",
+    "Arash",
 )  # fmt: skip
 LAST = (
-    "Bakker", "Celik", "Dekker", "Eskandari", "Fischer", "de Graaf", "Hendriks", "Ismaili", "Jansen", "Karimi",
+    "Bakker", "Celik", "Dekker", "Eskandari", "Fischer", "de Graaf", "Hendriks", "Ismaili", "Jansen",
+    "Karimi",
     "van Leeuwen", "Moradi", "Nijhof", "Okafor", "Peters", "Rahimi", "Smit", "Tavakoli", "Visser", "Willems",
 )  # fmt: skip
 

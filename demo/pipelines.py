@@ -8,7 +8,13 @@ from demo.repository import next_id
 from demo.simulation import Life, Simulation
 from demo.times import HOUR, MINUTE, SECOND, after_work
 
-REASONS = ("script_failure", "script_failure", "script_failure", "runner_system_failure", "stuck_or_timeout_failure")
+REASONS = (
+    "script_failure",
+    "script_failure",
+    "script_failure",
+    "runner_system_failure",
+    "stuck_or_timeout_failure",
+)
 
 
 class Runner:
@@ -86,7 +92,9 @@ class Runner:
     def _plan(
         self, pipeline: Pipeline, begin: int, *, breaks: Job | None = None, flakes: Job | None = None
     ) -> tuple[int, int] | None:
-        """Give every job that will run its times; the times of the second attempt of the flaky one, if any."""
+        """Give every job that will run its times; the times of the second attempt of the flaky one, if
+        any.
+        """
         rng, again = self.project.rng, None
         factor = rng.lognormvariate(0, 0.25)
         ends: dict[str, int] = {}
@@ -220,9 +228,13 @@ class Runner:
             return
         pipeline = job.pipeline
         environment = job.spec.environment
-        made = self.deployment(environment, pipeline.sha, pipeline.ref, pipeline.user, job=job, tag=pipeline.tag)
+        made = self.deployment(
+            environment, pipeline.sha, pipeline.ref, pipeline.user, job=job, tag=pipeline.tag
+        )
         yield job.finished or self.simulation.now
-        self.settle(made, "success" if job.status == "success" else "failed" if job.status == "failed" else "canceled")
+        self.settle(
+            made, "success" if job.status == "success" else "failed" if job.status == "failed" else "canceled"
+        )
 
     def deployment(
         self, environment: str, sha: str, ref: str, user: User, *, job: Job | None = None, tag: bool = False
@@ -231,7 +243,8 @@ class Runner:
         project, now = self.project, self.simulation.now
         number = project.counters["deployment_iid"] = project.counters.get("deployment_iid", 0) + 1
         made = Deployment(
-            next_id(project, "deployment"), number, project.environments[environment], ref, sha, tag, user, now, now,
+            next_id(project, "deployment"), number, project.environments[environment], ref, sha, tag, user,
+            now, now,
             status="running", job=job,
         )  # fmt: skip
         project.deployments.append(made)
@@ -259,7 +272,9 @@ class Runner:
             self._undeployed.setdefault(name, []).append(merge_request)
 
     def _roll_back(self, bad: Deployment) -> Life:
-        """The one before is deployed again: by its old pipeline's job, or by the job that is called rollback."""
+        """The one before is deployed again: by its old pipeline's job, or by the job that is called
+        rollback.
+        """
         rng = self.project.rng
         older = [
             one for one in self.project.deployments[-80:]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from random import Random
+
 from demo.delivery import Delivery
 from demo.entities import Project, User
 from demo.habits import ci_file
@@ -11,6 +14,8 @@ from demo.pipelines import Runner
 from demo.repository import head, make_commit, move_branch, push_event, subject
 from demo.simulation import Life, Simulation
 from demo.times import DAY, HOUR, OPENS, WORKDAY, is_workday, zone_offset
+
+RELEASES = {"tags": 0.3, "both": 0.3}  # a working day
 
 
 class ProjectLife:
@@ -64,27 +69,25 @@ class ProjectLife:
             if rng.random() < 0.03:
                 self._at(midnight + int(rng.uniform(10, 20) * HOUR), self._direct_push())
             return
-        opening = midnight + OPENS
+        often: tuple[tuple[float, Callable[[], Life]], ...] = (
+            (habits.merge_requests, self._contribution),
+            (habits.issues, lambda: self.tracker.life(rng.choice(project.team))),
+            (habits.direct, self._direct_push),
+            (habits.force, self._force_push),
+            (0.004, self._bulk_push),
+            (RELEASES.get(habits.delivery, 0), lambda: self.delivery.release(rng.choice(project.team))),
+            (0.7 * (habits.delivery == "api"), lambda: self.delivery.by_api(self.bots["project"])),
+        )
+        for rate, begin in often:
+            for _ in range(_count(rng, rate)):
+                moment = midnight + OPENS + int(rng.betavariate(1.6, 1.9) * WORKDAY)
+                self._at(moment, begin())
 
-        def moment() -> int:
-            return opening + int(rng.betavariate(1.6, 1.9) * WORKDAY)
-
-        for _ in range(_count(rng, habits.merge_requests)):
-            target = "release/1.x" if rng.random() < 0.03 else None
-            author = self.bots["renovate"] if rng.random() < 0.1 else rng.choice(project.team)
-            self._at(moment(), self.contributions.work(author, target=target))
-        for _ in range(_count(rng, habits.issues)):
-            self._at(moment(), self.tracker.life(rng.choice(project.team)))
-        for _ in range(_count(rng, habits.direct)):
-            self._at(moment(), self._direct_push())
-        for _ in range(_count(rng, habits.force)):
-            self._at(moment(), self._force_push())
-        for _ in range(_count(rng, 0.004)):
-            self._at(moment(), self._bulk_push())
-        if habits.delivery in ("tags", "both") and rng.random() < 0.3:
-            self._at(moment(), self.delivery.release(rng.choice(project.team)))
-        if habits.delivery == "api" and rng.random() < 0.7:
-            self._at(moment(), self.delivery.by_api(self.bots["project"]))
+    def _contribution(self) -> Life:
+        rng = self.project.rng
+        target = "release/1.x" if rng.random() < 0.03 else None
+        author = self.bots["renovate"] if rng.random() < 0.1 else rng.choice(self.project.team)
+        return self.contributions.work(author, target=target)
 
     def _at(self, moment: int, life: Life) -> None:
         def later() -> Life:
@@ -126,7 +129,7 @@ class ProjectLife:
         yield
 
 
-def _count(rng, rate: float) -> int:
+def _count(rng: Random, rate: float) -> int:
     """How often something with this rate happens in a day."""
     whole, rest = divmod(rate * rng.uniform(0.4, 1.6), 1)
     return int(whole) + (rng.random() < rest)

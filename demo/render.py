@@ -1,4 +1,6 @@
-"""Entities as GitLab's REST answers, with its keys. Settled entities keep their encoded form until they change."""
+"""Entities as GitLab's REST answers, with its keys. Settled entities keep their encoded form until they
+change.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,23 @@ from typing import Any
 import msgspec
 
 from demo.entities import (
-    Commit, Deployment, Environment, Event, Group, Issue, Job, LabelEvent, MergeRequest, Note, Pipeline, Project,
-    Release, StateEvent, Tag, User, Version,
+    Commit,
+    Deployment,
+    Environment,
+    Event,
+    Group,
+    Issue,
+    Job,
+    LabelEvent,
+    MergeRequest,
+    Note,
+    Pipeline,
+    Project,
+    Release,
+    StateEvent,
+    Tag,
+    User,
+    Version,
 )  # fmt: skip
 from demo.pipelines import seen
 from demo.projects import project_fields
@@ -18,10 +35,16 @@ from demo.world import World
 
 encode = msgspec.json.Encoder().encode
 Raw = msgspec.Raw
-TIME_STATS = {"time_estimate": 0, "total_time_spent": 0, "human_time_estimate": None, "human_total_time_spent": None}
+TIME_STATS = {
+    "time_estimate": 0,
+    "total_time_spent": 0,
+    "human_time_estimate": None,
+    "human_total_time_spent": None,
+}
 RUNNER = {
     "id": 12270807, "description": "shared-1", "ip_address": None, "active": True, "paused": False,
-    "is_shared": True, "runner_type": "instance_type", "name": "gitlab-runner", "online": True, "status": "online",
+    "is_shared": True, "runner_type": "instance_type", "name": "gitlab-runner", "online": True,
+    "status": "online",
 }  # fmt: skip
 
 
@@ -65,7 +88,8 @@ class Render:
     def user_detail(self, user: User) -> dict[str, Any]:
         """A single user: here GitLab says who is a bot."""
         return {
-            **self._user(user), "created_at": iso(self.world.start), "bio": "", "location": None, "public_email": None,
+            **self._user(user), "created_at": iso(self.world.start), "bio": "", "location": None,
+            "public_email": None,
             "bot": user.bot, "followers": 0, "following": 0, "job_title": "", "organization": None,
             "website_url": "", "linkedin": "", "twitter": "", "skype": "",
         }  # fmt: skip
@@ -78,7 +102,8 @@ class Render:
             at = at.parent
         return {
             "id": group.id, "name": group.name, "path": group.path, "full_path": group.full_path,
-            "full_name": " / ".join(reversed(parents)), "parent_id": group.parent.id if group.parent else None,
+            "full_name": " / ".join(reversed(parents)),
+            "parent_id": group.parent.id if group.parent else None,
             "web_url": f"{self.url}/groups/{group.full_path}", "visibility": "private", "description": "",
             "avatar_url": None, "created_at": iso(self.world.start), "marked_for_deletion_on": None,
             "request_access_enabled": True, "lfs_enabled": True, "default_branch_protection": 2,
@@ -97,8 +122,10 @@ class Render:
         author = commit.author
         return {
             "id": commit.sha, "short_id": commit.sha[:8], "created_at": iso_zoned(commit.committed),
-            "parent_ids": commit.parents, "title": commit.message.partition("\n")[0], "message": commit.message,
-            "author_name": author.name, "author_email": author.email, "authored_date": iso_zoned(commit.authored),
+            "parent_ids": commit.parents, "title": commit.message.partition("\n")[0],
+            "message": commit.message,
+            "author_name": author.name, "author_email": author.email,
+            "authored_date": iso_zoned(commit.authored),
             "committer_name": author.name, "committer_email": author.email,
             "committed_date": iso_zoned(commit.committed), "trailers": {}, "extended_trailers": {},
             "web_url": f"{self.url}/-/commit/{commit.sha}",
@@ -124,8 +151,8 @@ class Render:
                 "gpg_key_subkey_id": None,
             }  # fmt: skip
         if kind == "SSH":
-            return {**common, "key": {"id": 11, "title": "laptop", "key": "ssh-ed25519 AAAA", "usage_type": "signing"},
-                    "key_fingerprint_sha256": "SHA256:demo"}  # fmt: skip
+            key = {"id": 11, "title": "laptop", "key": "ssh-ed25519 AAAA", "usage_type": "signing"}
+            return {**common, "key": key, "key_fingerprint_sha256": "SHA256:demo"}
         return {**common, "x509_certificate": {"id": 1, "subject": "CN=demo", "certificate_status": "good"}}
 
     @kept
@@ -140,12 +167,14 @@ class Render:
         return {
             "id": made.id, "iid": made.iid, "project_id": project.id, "title": made.title,
             "description": made.description, "state": made.state, "created_at": iso(made.created),
-            "updated_at": iso(made.updated), "merged_by": user, "merge_user": user, "merged_at": iso(made.merged),
+            "updated_at": iso(made.updated), "merged_by": user, "merge_user": user,
+            "merged_at": iso(made.merged),
             "closed_by": self.user(made.closed_by), "closed_at": iso(made.closed),
             "target_branch": made.target_branch, "source_branch": made.source_branch,
             "user_notes_count": sum(note.action is None for note in made.notes), "upvotes": 0, "downvotes": 0,
             "author": author, "assignees": [author], "assignee": author,
-            "reviewers": [self.user(one) for one in made.reviewers], "source_project_id": made.source_project_id,
+            "reviewers": [self.user(one) for one in made.reviewers],
+            "source_project_id": made.source_project_id,
             "target_project_id": project.id, "labels": made.labels, "draft": made.draft, "imported": False,
             "imported_from": "none", "work_in_progress": made.draft, "milestone": None,
             "merge_when_pipeline_succeeds": False, "merge_status": "can_be_merged",
@@ -191,7 +220,8 @@ class Render:
             "updated_at": iso(made.updated), "merge_status": "can_be_merged", "approved": not left, **common,
             "approvals_required": made.required, "approvals_left": left, "require_password_to_approve": False,
             "suggested_approvers": [], "approvers": [], "approver_groups": [], "approval_rules_left": [],
-            "has_approval_rules": True, "merge_request_approvers_available": True, "multiple_approval_rules_available": True,
+            "has_approval_rules": True, "merge_request_approvers_available": True,
+            "multiple_approval_rules_available": True,
         }  # fmt: skip
 
     def approval_state(self, made: MergeRequest) -> dict[str, Any]:
@@ -219,7 +249,8 @@ class Render:
     def _note(self, owner: MergeRequest | Issue, note: Note) -> dict[str, Any]:
         threaded = note.type is not None
         found = {
-            "id": note.id, "type": note.type, "body": note.body, "attachment": None, "author": self.user(note.author),
+            "id": note.id, "type": note.type, "body": note.body, "attachment": None,
+            "author": self.user(note.author),
             "created_at": iso(note.at), "updated_at": iso(note.at), "system": note.action is not None,
             "noteable_id": owner.id, "noteable_type": type(owner).__name__, "project_id": owner.project.id,
             "resolvable": threaded, "confidential": note.internal, "internal": note.internal,
@@ -240,14 +271,16 @@ class Render:
         label = {"id": 900 + len(event.label), "name": event.label, "color": "#428BCA", "description": None}
         return {
             "id": event.id, "user": self.user(event.user), "created_at": iso(event.at),
-            "resource_type": type(owner).__name__, "resource_id": owner.id, "label": label, "action": event.action,
+            "resource_type": type(owner).__name__, "resource_id": owner.id, "label": label,
+            "action": event.action,
         }  # fmt: skip
 
     def _pipeline(self, made: Pipeline) -> dict[str, Any]:
         return {
             "id": made.id, "iid": made.iid, "project_id": made.project.id, "sha": made.sha, "ref": made.ref,
             "status": made.status, "source": made.source, "created_at": iso(made.created),
-            "updated_at": iso(made.updated), "web_url": f"{self.web(made.project)}/-/pipelines/{made.id}", "name": None,
+            "updated_at": iso(made.updated), "web_url": f"{self.web(made.project)}/-/pipelines/{made.id}",
+            "name": None,
         }  # fmt: skip
 
     @kept
@@ -261,8 +294,10 @@ class Render:
             "committed_at": None, "duration": made.duration,
             "queued_duration": (made.started - made.created) // SECOND if made.started else None,
             "coverage": "87.40" if made.status == "success" else None, "detailed_status": {
-                "icon": f"status_{made.status}", "text": made.status, "label": made.status, "group": made.status,
-                "tooltip": made.status, "has_details": True, "details_path": f"/{made.project.path}/-/pipelines/{made.id}",
+                "icon": f"status_{made.status}", "text": made.status, "label": made.status,
+                "group": made.status,
+                "tooltip": made.status, "has_details": True,
+                "details_path": f"/{made.project.path}/-/pipelines/{made.id}",
                 "illustration": None, "favicon": "/assets/ci_favicons/favicon.png",
             },
         }  # fmt: skip
@@ -274,13 +309,16 @@ class Render:
         web = self.web(project)
         commit = project.commits.get(pipeline.sha)
         found = {
-            "id": job.id, "status": status, "stage": job.spec.stage, "name": job.spec.name, "ref": pipeline.ref,
+            "id": job.id, "status": status, "stage": job.spec.stage, "name": job.spec.name,
+            "ref": pipeline.ref,
             "tag": pipeline.tag, "coverage": None, "allow_failure": job.spec.allow_failure,
             "created_at": iso(job.created), "started_at": iso(started), "finished_at": iso(finished),
             "erased_at": None, "duration": (finished - started) / SECOND if finished and started else None,
-            "queued_duration": job.queued / SECOND if started and job.queued else None, "user": self.user(pipeline.user),
+            "queued_duration": job.queued / SECOND if started and job.queued else None,
+            "user": self.user(pipeline.user),
             "commit": self.commit(commit) if commit else None, "pipeline": self.pipeline(pipeline),
-            "web_url": f"{web}/-/jobs/{job.id}", "project": {"ci_job_token_scope_enabled": False}, "artifacts": [],
+            "web_url": f"{web}/-/jobs/{job.id}", "project": {"ci_job_token_scope_enabled": False},
+            "artifacts": [],
             "runner": RUNNER if started else None, "runner_manager": None, "artifacts_expire_at": None,
             "archived": False, "tag_list": [],
         }  # fmt: skip
@@ -329,7 +367,8 @@ class Render:
             "created_at": iso(release.created), "released_at": iso(release.released),
             "upcoming_release": release.released > self.world.now, "author": self.user(release.author),
             "commit": self.commit(project.commits[tag.sha]), "milestones": [],
-            "commit_path": f"/{project.path}/-/commit/{tag.sha}", "tag_path": f"/{project.path}/-/tags/{tag.name}",
+            "commit_path": f"/{project.path}/-/commit/{tag.sha}",
+            "tag_path": f"/{project.path}/-/tags/{tag.name}",
             "assets": {"count": 0, "sources": [], "links": []}, "evidences": [],
             "_links": {"self": f"{web}/-/releases/{tag.name}"},
         }  # fmt: skip
@@ -338,7 +377,8 @@ class Render:
         protected, default = is_protected(name), name == project.default_branch
         return {
             "name": name, "commit": self.commit(project.commits[project.branches[name]]), "merged": False,
-            "protected": protected, "developers_can_push": False, "developers_can_merge": False, "can_push": False,
+            "protected": protected, "developers_can_push": False, "developers_can_merge": False,
+            "can_push": False,
             "default": default, "web_url": f"{self.web(project)}/-/tree/{name}",
         }  # fmt: skip
 
@@ -346,16 +386,21 @@ class Render:
     def issue(self, issue: Issue) -> dict[str, Any]:
         project, assignee = issue.project, self.user(issue.assignee)
         return {
-            "id": issue.id, "iid": issue.iid, "project_id": project.id, "title": issue.title, "description": "",
+            "id": issue.id, "iid": issue.iid, "project_id": project.id, "title": issue.title,
+            "description": "",
             "state": issue.state, "created_at": iso(issue.created), "updated_at": iso(issue.updated),
             "closed_at": iso(issue.closed), "closed_by": self.user(issue.closed_by), "labels": issue.labels,
-            "milestone": None, "assignees": [assignee], "author": self.user(issue.author), "type": issue.type.upper(),
-            "assignee": assignee, "user_notes_count": 0, "merge_requests_count": 0, "upvotes": 0, "downvotes": 0,
+            "milestone": None, "assignees": [assignee], "author": self.user(issue.author),
+            "type": issue.type.upper(),
+            "assignee": assignee, "user_notes_count": 0, "merge_requests_count": 0, "upvotes": 0,
+            "downvotes": 0,
             "due_date": None, "confidential": issue.confidential, "discussion_locked": None,
             "issue_type": issue.type, "web_url": f"{self.web(project)}/-/issues/{issue.iid}",
             "time_stats": TIME_STATS, "task_completion_status": {"count": 0, "completed_count": 0},
-            "has_tasks": False, "severity": "UNKNOWN", "moved_to_id": None, "imported": False, "imported_from": "none",
-            "references": {"short": f"#{issue.iid}", "relative": f"#{issue.iid}", "full": f"{project.path}#{issue.iid}"},
+            "has_tasks": False, "severity": "UNKNOWN", "moved_to_id": None, "imported": False,
+            "imported_from": "none",
+            "references": {"short": f"#{issue.iid}", "relative": f"#{issue.iid}",
+            "full": f"{project.path}#{issue.iid}"},
             "service_desk_reply_to": None,
         }  # fmt: skip
 

@@ -8,10 +8,23 @@ from typing import Any
 from demo.entities import Commit, Event, Project, User
 
 ZEROS = "0" * 40
-SCRIPTS = ("Sharpen", "Rework", "Simplify", "Repair", "Extend", "Measure", "Guard", "Speed up", "Document", "Drop")
+SCRIPTS = (
+    "Sharpen",
+    "Rework",
+    "Simplify",
+    "Repair",
+    "Extend",
+    "Measure",
+    "Guard",
+    "Speed up",
+    "Document",
+    "Drop",
+)
 THINGS = (
-    "order intake", "rate limiter", "price cache", "login form", "ledger export", "retry policy", "audit trail",
-    "invoice layout", "search index", "webhook queue", "session store", "balance check", "health probe", "fee table",
+    "order intake", "rate limiter", "price cache", "login form", "ledger export", "retry policy",
+    "audit trail",
+    "invoice layout", "search index", "webhook queue", "session store", "balance check", "health probe",
+    "fee table",
 )  # fmt: skip
 
 
@@ -23,7 +36,8 @@ def next_id(project: Project, kind: str) -> int:
 
 BASES = {
     "merge_request": 3 << 31, "pipeline": 1 << 40, "job": 1 << 42, "note": 5 << 31, "issue": 4 << 31,
-    "deployment": 1 << 36, "event": 7 << 31, "version": 6 << 31, "environment": 40_000_000, "state": 50_000_000,
+    "deployment": 1 << 36, "event": 7 << 31, "version": 6 << 31, "environment": 40_000_000,
+    "state": 50_000_000,
     "label": 60_000_000,
 }  # fmt: skip
 
@@ -35,7 +49,13 @@ def subject(project: Project) -> str:
 
 
 def make_commit(
-    project: Project, author: User, at: int, parents: tuple[str, ...], message: str, *, authored: int | None = None
+    project: Project,
+    author: User,
+    at: int,
+    parents: tuple[str, ...],
+    message: str,
+    *,
+    authored: int | None = None,
 ) -> Commit:
     """A commit object that nothing points to yet."""
     rng = project.rng

@@ -37,7 +37,8 @@ def me(asked: Asked) -> Any:
 def own_token(asked: Asked) -> Any:
     expires = (iso(asked.world.now + 200 * DAY) or "")[:10]
     return {
-        "id": 4711, "name": "tem", "revoked": False, "created_at": iso(asked.world.start), "scopes": ["read_api"],
+        "id": 4711, "name": "tem", "revoked": False, "created_at": iso(asked.world.start),
+        "scopes": ["read_api"],
         "user_id": asked.world.people.reader.id, "last_used_at": iso(asked.world.now), "active": True,
         "expires_at": expires,
     }  # fmt: skip
@@ -108,7 +109,11 @@ def project(asked: Asked) -> Any:
 
 
 Handler = Callable[[Asked], Any]
-MR, PIPELINE, REPO = "projects/:project/merge_requests/:iid", "projects/:project/pipelines/:id", "projects/:project/repository"
+MR, PIPELINE, REPO = (
+    "projects/:project/merge_requests/:iid",
+    "projects/:project/pipelines/:id",
+    "projects/:project/repository",
+)
 ISSUE = "projects/:project/issues/:iid"
 TABLE: dict[str, Handler] = {
     "version": version,

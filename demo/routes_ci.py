@@ -11,7 +11,8 @@ from demo.pipelines import seen
 
 PIPELINE_ORDERS = {"id": "id", "status": "status", "ref": "ref", "updated_at": "updated", "user_id": "id"}
 DEPLOYMENT_ORDERS = {
-    "id": "id", "iid": "iid", "created_at": "created", "updated_at": "updated", "finished_at": "finished", "ref": "ref",
+    "id": "id", "iid": "iid", "created_at": "created", "updated_at": "updated", "finished_at": "finished",
+    "ref": "ref",
 }  # fmt: skip
 
 
@@ -100,7 +101,9 @@ def _check_deployment_filters(asked: Asked) -> None:
     if updated and order != "updated_at":
         raise bad("`updated_at` filter and `updated_at` sorting must be paired")
     if finished and (order != "finished_at" or asked.text("status") != "success"):
-        raise bad("`finished_at` filter must be combined with `success` status filter and `finished_at` sorting")
+        raise bad(
+            "`finished_at` filter must be combined with `success` status filter and `finished_at` sorting"
+        )
 
 
 def deployment(asked: Asked) -> Any:

@@ -66,7 +66,8 @@ def commit_merge_requests(asked: Asked) -> Listing:
     sha = _commit(asked).sha
     rows = [
         made for made in asked.project.merge_requests
-        if sha in (made.merge_commit_sha, made.squash_commit_sha) or any(one.sha == sha for one in made.commits)
+        if sha in (made.merge_commit_sha, made.squash_commit_sha)
+        or any(one.sha == sha for one in made.commits)
     ]  # fmt: skip
     return Listing(rows, asked.show.merge_request)
 
@@ -96,7 +97,15 @@ def branch(asked: Asked) -> Any:
 
 
 def protected_branches(asked: Asked) -> Listing:
-    maintainers = [{"id": 1, "access_level": 40, "access_level_description": "Maintainers", "user_id": None, "group_id": None}]
+    maintainers = [
+        {
+            "id": 1,
+            "access_level": 40,
+            "access_level_description": "Maintainers",
+            "user_id": None,
+            "group_id": None,
+        }
+    ]
     forced = asked.project.habits.force > 0.02
 
     def show(name: str) -> dict[str, Any]:
@@ -127,7 +136,9 @@ def releases(asked: Asked) -> Listing:
     order = asked.choice("order_by", ("released_at", "created_at"), "released_at")
     down = asked.choice("sort", ("asc", "desc"), "desc") == "desc"
     name = {"released_at": "released", "created_at": "created"}[order]
-    rows = sorted(asked.project.releases.values(), key=lambda one: (getattr(one, name), one.tag.name), reverse=down)
+    rows = sorted(
+        asked.project.releases.values(), key=lambda one: (getattr(one, name), one.tag.name), reverse=down
+    )
     return Listing(rows, lambda release: asked.show.release(asked.project, release))
 
 
@@ -139,7 +150,11 @@ def events(asked: Asked) -> Listing:
     if target := asked.text("target_type"):
         rows = [row for row in rows if row.target_type == TARGETS.get(target)]
     after, before = _day(asked, "after"), _day(asked, "before")
-    rows = [row for row in rows if (after is None or row.at >= after + DAY) and (before is None or row.at < before)]
+    rows = [
+        row
+        for row in rows
+        if (after is None or row.at >= after + DAY) and (before is None or row.at < before)
+    ]
     if asked.choice("sort", ("asc", "desc"), "desc") == "desc":
         rows = rows[::-1]
     return Listing(rows, lambda event: asked.show.event(asked.project, event))

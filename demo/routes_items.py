@@ -8,7 +8,13 @@ from demo.asking import Asked, between, ordered, same
 from demo.entities import Issue, MergeRequest, Note
 from demo.paging import Listing, Refusal, not_found
 
-MR_ORDERS = {"created_at": "created", "updated_at": "updated", "merged_at": "merged", "title": "title", "id": "id"}
+MR_ORDERS = {
+    "created_at": "created",
+    "updated_at": "updated",
+    "merged_at": "merged",
+    "title": "title",
+    "id": "id",
+}
 ISSUE_ORDERS = {"created_at": "created", "updated_at": "updated", "title": "title", "id": "id"}
 
 
@@ -51,7 +57,9 @@ def all_merge_requests(asked: Asked) -> Listing:
     """The instance list: without scope it is about the asker, who has none."""
     if asked.text("scope") != "all":
         return Listing([], asked.show.merge_request)
-    return _merge_requests(asked, [row for one in asked.world.projects.values() for row in one.merge_requests])
+    return _merge_requests(
+        asked, [row for one in asked.world.projects.values() for row in one.merge_requests]
+    )
 
 
 def _below(asked: Asked) -> list[Any]:

@@ -29,8 +29,17 @@ JSON = b"application/json"
 class Server:
     """One GitLab. `url`: where it is reached, without a slash at the end."""
 
-    def __init__(self, world: World, *, url: str, token: str, premium: bool, latency_ms: int = 0, per_minute: int = 0,
-                 faults: Faults | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        world: World,
+        *,
+        url: str,
+        token: str,
+        premium: bool,
+        latency_ms: int = 0,
+        per_minute: int = 0,
+        faults: Faults | None = None,
+    ) -> None:
         self.world, self.url = world, url
         self.show = Render(world, url=url, premium=premium)
         self.graph = Graph(world, premium=premium)
@@ -39,7 +48,9 @@ class Server:
         self.counts: Counter[str] = Counter()
         self._date = (-1, b"")
 
-    async def __call__(self, scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]], send: Send) -> None:
+    async def __call__(
+        self, scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]], send: Send
+    ) -> None:
         if scope["type"] != "http":
             return
         raw = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
@@ -54,7 +65,9 @@ class Server:
         self.counts[f"status_{status}"] += 1
         await self._send_faulty(send, status, answer, kind, headers)
 
-    def _guarded(self, scope: dict[str, Any], raw: str, body: bytes) -> tuple[int, bytes, bytes, list[Header]]:
+    def _guarded(
+        self, scope: dict[str, Any], raw: str, body: bytes
+    ) -> tuple[int, bytes, bytes, list[Header]]:
         """The answer, unless the token, the budget or a fault comes first."""
         if not self._known(scope["headers"]) or self.faults.revoked():
             if raw.startswith("/api/graphql"):
@@ -97,7 +110,9 @@ class Server:
         params = parse_qs(query, keep_blank_values=True) if query else {}
         asked = Asked(self.world, self.show, params, parts)
         address = f"{self.url}{raw}"
-        routes.place(asked, address=f"{address}?{query}" if query else address, closed=set(self.faults.forbid_project))
+        routes.place(
+            asked, address=f"{address}?{query}" if query else address, closed=set(self.faults.forbid_project)
+        )
         routes.guard(asked, template)
         found = handler(asked)
         if not isinstance(found, Listing):
@@ -105,7 +120,9 @@ class Server:
         rows, headers = page(found, params, address)
         return 200, encode(rows), headers
 
-    async def _send_faulty(self, send: Send, status: int, body: bytes, kind: bytes, headers: list[Header]) -> None:
+    async def _send_faulty(
+        self, send: Send, status: int, body: bytes, kind: bytes, headers: list[Header]
+    ) -> None:
         if status == 200 and self.faults.happens("truncate"):
             body = body[: len(body) // 2]
         if status == 200 and self.faults.happens("reset"):

@@ -1,6 +1,7 @@
 """Time passes: lives of things are generators that yield the instant at which they go on.
 
-Lives go on in strict order of time, so the state at an instant does not depend on how many steps led there. Each
+Lives go on in strict order of time, so the state at an instant does not depend on how many steps led there.
+Each
 project has a simulation and a random stream of its own: projects do not influence one another.
 """
 

@@ -60,10 +60,14 @@ class World:
         group_path, _, name = f"toman/{line}/{path}".rpartition("/")
         number = list(LINES).index(line)
         habits = habits_of(rng, index // len(LINES), number, scale)
-        project = self.add_project(index, name, self.groups[group_path], habits, rng, self.people.team(line, rng))
+        project = self.add_project(
+            index, name, self.groups[group_path], habits, rng, self.people.team(line, rng)
+        )
         self.lives.append(ProjectLife(project, self._bots(project), start=self.start))
 
-    def add_project(self, index: int, name: str, group: Group, habits: Any, rng: Random, team: list[User]) -> Project:
+    def add_project(
+        self, index: int, name: str, group: Group, habits: Any, rng: Random, team: list[User]
+    ) -> Project:
         """A project without a history."""
         created = self.start - 400 * DAY
         project = Project(PROJECT_ID + index * 17, index, name, group, habits, rng, created, team)

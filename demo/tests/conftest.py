@@ -17,6 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "gitlab"
 UNTIL, START = "2026-06-15T10:00:00Z", "2026-04-01"
+TOKEN = "demo-token"
 ENGINE = "projects/toman%2Fexchange%2Ftrading%2Fengine"
 
 
@@ -44,7 +45,7 @@ class Gitlab:
     url: str
     process: subprocess.Popen[str]
 
-    def ask(self, path: str, *, method: str = "GET", body: Any = None, token: str = "demo-token") -> Answer:
+    def ask(self, path: str, *, method: str = "GET", body: Any = None, token: str = TOKEN) -> Answer:
         """One request on a connection of its own."""
         parts = urlsplit(self.url)
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)

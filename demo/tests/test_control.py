@@ -60,7 +60,9 @@ def test_bad_values(other: Gitlab) -> None:
     other.control("faults", {"nul_title": 1.0, "unknown_enum": 1.0, "missing_key": 1.0})
     row = other.get(f"{ENGINE}/issues?per_page=1").json[0]
     other.control("faults", {})
-    assert row["title"].startswith("\0") and row["state"] == "active" or "waiting_for_godot" in json.dumps(row)
+    assert (row["title"].startswith("\0") and row["state"] == "active") or "waiting_for_godot" in json.dumps(
+        row
+    )
     assert len(row) == len(other.get(f"{ENGINE}/issues?per_page=1").json[0]) - 1
 
 

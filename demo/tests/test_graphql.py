@@ -38,7 +38,9 @@ def test_the_queries_of_the_guide_are_answered(gitlab: Gitlab, shared: Path) -> 
     texts = {path.name: path.read_text() for path in sorted((shared / "graphql/queries").glob("*.graphql"))}
     assert len(texts) == 7
     for name, text in texts.items():
-        answer = gitlab.graphql(text, **{key: value for key, value in VARIABLES.items() if f"${key}:" in text})
+        answer = gitlab.graphql(
+            text, **{key: value for key, value in VARIABLES.items() if f"${key}:" in text}
+        )
         assert "errors" not in answer and "nodes" in str(answer["data"]), name
 
 
@@ -58,27 +60,39 @@ def test_cursors_read_everything_once(gitlab: Gitlab) -> None:
 
 def test_a_dear_query_is_refused(gitlab: Gitlab) -> None:
     inner = "jobs(first: 100) { nodes { id name status needs(first: 100) { nodes { id name } } } }"
-    query = f'{{ project(fullPath: "{PATH}") {{ pipelines(first: 100) {{ nodes {{ id a: {inner} b: {inner} c: {inner}'
-    answer = gitlab.graphql(query + " d: " + inner + " e: " + inner + " f: " + inner + " g: " + inner + "} } } }")
+    many = " ".join(f"{name}: {inner}" for name in "abcdefg")
+    query = (
+        "query($path: ID!) { project(fullPath: $path) { pipelines(first: 100) { nodes { id "
+        + many
+        + "} } } }"
+    )
+    answer = gitlab.graphql(query, path=PATH)
     assert "data" not in answer
     assert "exceeds max complexity of 250" in answer["errors"][0]["message"]
-    cheap = gitlab.graphql('{ queryComplexity { score limit } currentUser { username } }')["data"]
+    cheap = gitlab.graphql("{ queryComplexity { score limit } currentUser { username } }")["data"]
     assert cheap == {"queryComplexity": {"score": 5, "limit": 250}, "currentUser": {"username": "tem-reader"}}
 
 
 def test_nested_lists_stop_at_a_hundred(gitlab: Gitlab) -> None:
-    query = '{ group(fullPath: "toman") { projects(includeSubgroups: true, first: 3) { nodes { pid: id } pageInfo { hasNextPage } } } }'
+    query = """{ group(fullPath: "toman") { projects(includeSubgroups: true, first: 3) {
+      nodes { pid: id } pageInfo { hasNextPage } } } }"""
     page = gitlab.graphql(query)["data"]["group"]["projects"]
     assert len(page["nodes"]) == 3 and page["pageInfo"]["hasNextPage"]
-    query = f'{{ project(fullPath: "{PATH}") {{ pipelines(first: 500) {{ nodes {{ id }} pageInfo {{ hasNextPage }} }} }} }}'
-    page = gitlab.graphql(query)["data"]["project"]["pipelines"]
+    query = """query($path: ID!) { project(fullPath: $path) { pipelines(first: 500) {
+      nodes { id } pageInfo { hasNextPage } } } }"""
+    page = gitlab.graphql(query, path=PATH)["data"]["project"]["pipelines"]
     assert len(page["nodes"]) == 100 and page["pageInfo"]["hasNextPage"]
 
 
 def test_what_may_not_be_seen(gitlab: Gitlab) -> None:
     assert gitlab.graphql('{ project(fullPath: "toman/nothing") { id } }') == {"data": {"project": None}}
-    assert gitlab.graphql('{ project(fullPath: "toman/exchange/custody/hsm-keys") { id } }')["data"]["project"] is None
-    answer = gitlab.ask("/api/graphql", method="POST", body={"query": "{ currentUser { id } }"}, token="wrong")
+    assert (
+        gitlab.graphql('{ project(fullPath: "toman/exchange/custody/hsm-keys") { id } }')["data"]["project"]
+        is None
+    )
+    answer = gitlab.ask(
+        "/api/graphql", method="POST", body={"query": "{ currentUser { id } }"}, token="wrong"
+    )
     assert (answer.status, answer.json) == (401, {"errors": [{"message": "Invalid token"}]})
 
 
@@ -102,7 +116,9 @@ def test_rest_and_graphql_tell_the_same(gitlab: Gitlab) -> None:
         assert node["createdAt"] == row["created_at"][:19] + "Z"
         assert node["mergeCommitSha"] == row["merge_commit_sha"]
         assert node["approvalsRequired"] == gitlab.get(f"{base}/approvals").json["approvals_required"]
-        assert [one["sha"] for one in node["commits"]["nodes"]] == [one["id"] for one in gitlab.everything(f"{base}/commits")]
+        assert [one["sha"] for one in node["commits"]["nodes"]] == [
+            one["id"] for one in gitlab.everything(f"{base}/commits")
+        ]
         assert len(node["notes"]["nodes"]) == len(gitlab.everything(f"{base}/notes"))
 
 

@@ -63,7 +63,9 @@ def test_bounds_on_updated_at_are_inclusive(gitlab: Gitlab) -> None:
     found = gitlab.get(f"{ENGINE}/merge_requests?updated_after={at}&updated_before={at}").json
     assert [row["id"] for row in found] == [one["id"]]
     after = gitlab.everything(f"{ENGINE}/merge_requests?updated_after={at}&order_by=updated_at&sort=asc")
-    assert after[0]["id"] == one["id"] and [row["updated_at"] for row in after] == sorted(row["updated_at"] for row in after)
+    assert after[0]["id"] == one["id"] and [row["updated_at"] for row in after] == sorted(
+        row["updated_at"] for row in after
+    )
 
 
 def test_deployment_filters_must_be_paired(gitlab: Gitlab) -> None:
@@ -100,7 +102,9 @@ def test_what_is_not_there_is_not_found(gitlab: Gitlab) -> None:
     assert gitlab.get("projects/toman%2Fnothing").json == {"message": "404 Project Not Found"}
     assert gitlab.get(f"{ENGINE}/merge_requests/999999").status == 404
     commits = gitlab.everything(f"{ENGINE}/repository/commits")
-    answers = {gitlab.get(f"{ENGINE}/repository/commits/{row['id']}/signature").status for row in commits[:60]}
+    answers = {
+        gitlab.get(f"{ENGINE}/repository/commits/{row['id']}/signature").status for row in commits[:60]
+    }
     assert answers == {200, 404}
 
 
@@ -140,7 +144,10 @@ def test_merge_base_and_commit_walks(gitlab: Gitlab) -> None:
     merge = next(row for row in rows if len(row["parent_ids"]) == 2)
     refs = "&".join(f"refs[]={sha}" for sha in merge["parent_ids"])
     base = gitlab.get(f"{ENGINE}/repository/merge_base?{refs}").json["id"]
-    below = {row["id"] for row in gitlab.everything(f"{ENGINE}/repository/commits?ref_name={merge['parent_ids'][1]}")}
+    below = {
+        row["id"]
+        for row in gitlab.everything(f"{ENGINE}/repository/commits?ref_name={merge['parent_ids'][1]}")
+    }
     assert base in below and merge["id"] not in below
     mainline = gitlab.everything(f"{ENGINE}/repository/commits?first_parent=true")
     assert len(mainline) < len(rows)
@@ -165,15 +172,18 @@ def test_every_route_answers(gitlab: Gitlab) -> None:
     issue = gitlab.get(f"{ENGINE}/issues").json[0]["iid"]
     deployment = gitlab.get(f"{ENGINE}/deployments").json[0]["id"]
     below = [
-        *(f"merge_requests/{made}{part}" for part in ("", "/approvals", "/approval_state", "/commits", "/versions",
-          "/notes", "/discussions", "/closes_issues", "/resource_state_events", "/resource_label_events", "/pipelines")),
+        *(f"merge_requests/{made}{part}" for part in ("", "/approvals", "/approval_state", "/commits",
+        "/versions",
+          "/notes", "/discussions", "/closes_issues", "/resource_state_events", "/resource_label_events",
+          "/pipelines")),
         *(f"issues/{issue}{part}" for part in ("", "/notes", "/closed_by", "/resource_state_events",
           "/resource_label_events")),
         f"deployments/{deployment}", f"deployments/{deployment}/merge_requests", "environments", "releases",
         "protected_branches", "repository/tags", "repository/branches/main",
     ]  # fmt: skip
     for path in [*(f"{ENGINE}/{part}" for part in below), "user", "metadata", "personal_access_tokens/self",
-                 "groups", "groups/toman", "projects?pagination=keyset&order_by=id", "users/102"]:  # fmt: skip
+                 "groups", "groups/toman", "projects?pagination=keyset&order_by=id",
+                 "users/102"]:  # fmt: skip
         assert gitlab.get(path).status == 200, path
 
 

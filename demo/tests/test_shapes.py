@@ -13,21 +13,31 @@ import referencing
 from demo.tests.conftest import ENGINE, Gitlab
 
 SCHEMAS = {
-    "merge_request": "merge_requests?state=merged", "job": "jobs?scope[]=success", "deployment": "deployments",
-    "environment": "environments", "tag": "repository/tags", "branch": "repository/branches", "issue": "issues",
+    "merge_request": "merge_requests?state=merged", "job": "jobs?scope[]=success",
+    "deployment": "deployments",
+    "environment": "environments", "tag": "repository/tags", "branch": "repository/branches",
+    "issue": "issues",
     "commit/basic": "repository/commits",
 }  # fmt: skip
-NEVER_NULL_BUT_IS = {"closed_by", "merged_by", "assignee", "sha", "source_project_id"}  # stricter than real answers
+NEVER_NULL_BUT_IS = {
+    "closed_by",
+    "merged_by",
+    "assignee",
+    "sha",
+    "source_project_id",
+}  # stricter than real answers
 KEYS = {
     "GET /projects/:id/merge_requests": "merge_requests", "GET /projects/:id/issues": "issues",
-    "GET /projects/:id/repository/commits": "repository/commits", "GET /projects/:id/repository/tags": "repository/tags",
+    "GET /projects/:id/repository/commits": "repository/commits",
+    "GET /projects/:id/repository/tags": "repository/tags",
     "GET /projects/:id/releases": "releases", "GET /projects/:id/repository/branches": "repository/branches",
 }  # fmt: skip
 TAGGING = "projects/toman%2Fcore%2Fprice-feed"
 
 
 def _loosened(value: Any) -> Any:
-    """The stored schemas are older than answers of today: further keys are allowed, "date" is no JSON type, and
+    """The stored schemas are older than answers of today: further keys are allowed, "date" is no JSON type,
+    and
     null may fit two branches.
     """
     if isinstance(value, dict):
@@ -50,7 +60,9 @@ def _validator(shared: Path, name: str) -> jsonschema.Draft202012Validator:
         )
 
     registry: Any = referencing.Registry(retrieve=fetch)  # type: ignore[call-arg]
-    return jsonschema.Draft202012Validator({"$ref": f"file://{root}/public_api/v4/{name}.json"}, registry=registry)
+    return jsonschema.Draft202012Validator(
+        {"$ref": f"file://{root}/public_api/v4/{name}.json"}, registry=registry
+    )
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -61,7 +73,7 @@ def test_answers_pass_the_schemas(gitlab: Gitlab, shared: Path, name: str) -> No
     validator = _validator(shared, name)
     for row in rows:
         known = {key: value for key, value in row.items() if not (key in NEVER_NULL_BUT_IS and value is None)}
-        missing = {key: None for key in NEVER_NULL_BUT_IS & set(row) - set(known)}
+        missing = dict.fromkeys(NEVER_NULL_BUT_IS & set(row) - set(known))
         problems = [error for error in validator.iter_errors(known) if not _about(error, missing)]
         assert not problems, problems[0].message
 

@@ -60,7 +60,9 @@ def test_moving_the_clock_equals_a_later_start(world: World) -> None:
 def test_nothing_is_younger_than_the_clock(world: World) -> None:
     late = iso(NOW + 1) or ""
     for project in world.projects.values():
-        moments = [iso(one.updated) or "" for one in [*project.merge_requests, *project.pipelines, *project.issues]]
+        moments = [
+            iso(one.updated) or "" for one in [*project.merge_requests, *project.pipelines, *project.issues]
+        ]
         assert all(moment < late for moment in moments)
 
 
@@ -74,7 +76,9 @@ def test_every_business_line_has_all_that_is_measured(world: World, line: str) -
     deployments = [made for one in projects for made in one.deployments]
     issues = [issue for one in projects for issue in one.issues]
     labels = {label for issue in issues for label in issue.labels}
-    shipped = [made for made in deployments if made.environment.tier == "production" and made.status == "success"]
+    shipped = [
+        made for made in deployments if made.environment.tier == "production" and made.status == "success"
+    ]
     events = [event for one in projects for event in one.events]
     assert {made.state for made in merge_requests} == {"opened", "closed", "merged"}
     assert any(made.required > len(made.approvals) for made in merged)
@@ -98,7 +102,11 @@ def test_the_four_manners_of_merging_are_there(world: World) -> None:
     full = World(seed=1, projects=16, start=NOW - 20 * DAY, now=NOW)
     forward = [made for one in full.projects.values() for made in one.merge_requests if made.merged]
     assert any(made.merge_commit_sha is None and made.squash_commit_sha is None for made in forward)
-    assert any("This reverts commit" in commit.message for one in world.projects.values() for commit in one.commits.values())
+    assert any(
+        "This reverts commit" in commit.message
+        for one in world.projects.values()
+        for commit in one.commits.values()
+    )
 
 
 def test_working_time_stands_still_at_night_and_on_weekends() -> None:
