@@ -6,6 +6,7 @@ import datetime as dt
 
 import pytest
 
+from apps.collector.client import Client
 from apps.collector.errors import GitlabUnavailable
 from apps.collector.models import Exclusion, RawMergeRequest, Server
 from apps.runs import ledger
@@ -83,6 +84,16 @@ class TestEnds:
         run = drain(start())
         assert run.state == "failed"
         assert "root groups" in run.reason
+
+    def test_a_gitlab_that_is_not_there_fails_the_run_at_the_second_try(self, gitlab, settings, monkeypatch):
+        monkeypatch.setitem(Client.__init__.__kwdefaults__, "patience_s", 0.0)
+        settings.GITLAB_URL = "http://127.0.0.1:9"
+        run = drain(start())
+        assert run.state == "active"
+        RunStep.objects.update(not_before=None)
+        run = drain(run)
+        assert run.state == "failed"
+        assert "nobody listens there" in run.reason
 
     def test_a_second_request_joins(self, gitlab):
         first, second = start(), start()
