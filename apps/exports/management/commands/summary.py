@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError
@@ -29,13 +30,18 @@ class Command(BaseCommand):
             raise CommandError("There are no values yet. Say: manage.py run backfill --wait")
         about = [scope for scope in scopes() if scope.kind in _WIDE]
         table = Table(title=f"{house.org}, {day:%A %-d %B %Y}", caption=_caption(house), header_style="bold")
-        table.add_column("metric")
+        table.add_column("metric", min_width=24)
         for scope in about:
             table.add_column(name_of(scope, house.org), justify="right")
         for row in zip(*(tiles(scope, day) for scope in about), strict=True):
             if any(tile.figure for tile in row):
                 table.add_row(row[0].metric.title, *(tile.figure or "-" for tile in row))
-        Console(file=cast("IO[str]", self.stdout)).print(table)
+        Console(file=cast("IO[str]", self.stdout), width=_width()).print(table)
+
+
+def _width() -> int:
+    """The terminal's, or as much as the table needs where it is written to a file."""
+    return shutil.get_terminal_size(fallback=(120, 24)).columns
 
 
 def _caption(house: Any) -> str:
