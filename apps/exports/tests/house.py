@@ -69,8 +69,8 @@ def value(
     )  # fmt: skip
 
 
-def fill(*, first: dt.date = FIRST, last: dt.date = DAY) -> None:
-    """Every metric of every scope on every day: values that differ by day, metric and scope."""
+def fill(*, first: dt.date = DAY - dt.timedelta(days=40), last: dt.date = DAY) -> None:
+    """Every metric of every scope on forty days: values that differ by day, metric and scope."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
