@@ -26,6 +26,7 @@ class User:
 
 @dataclass(slots=True, eq=False)
 class Commit:
+    project: Project
     sha: str
     parents: tuple[str, ...]
     author: User

@@ -138,7 +138,7 @@ plain(
     authorEmail="author.email", authorName="author.name",
     author=lambda commit, context: commit.author if commit.web_author else None,
     signature=lambda commit, context: commit if commit.signature else None,
-    webUrl=lambda commit, context: f"/-/commit/{commit.sha}",
+    webUrl=lambda commit, context: f"/{commit.project.path}/-/commit/{commit.sha}",
 )  # fmt: skip
 for _type in ("CommitSignature", "GpgSignature", "SshSignature", "X509Signature"):
     plain(_type, verificationStatus=lambda commit, context: "VERIFIED")

@@ -158,13 +158,14 @@ class Contributions:
             self.note(made, made.author, f"requested review from @{reviewers[0].username}", action="reviewer")
         fate = rng.random()
         if fate < 0.035:
-            return  # forgotten, stays open
+            yield from self._forget(made, reviewers[0])
+            return
         yield after_work(self.simulation.now, rng.expovariate(1 / habits.review))
         if fate < 0.1:
             yield from self._abandon(made, reviewers[0])
             if made.state != "opened":
                 return
-        rounds = 0 if machine else min(4, int(rng.expovariate(1 / 0.9)))
+        rounds = 0 if machine else min(4, int(rng.expovariate(1 / 1.4)))
         for _ in range(rounds):
             yield from self._round(made, rng.choice(reviewers))
         yield from self._approve(made, reviewers)
@@ -241,6 +242,14 @@ class Contributions:
         record(project, Event(next_id(project, "event"), now, user, state, name, "MergeRequest", made))
         action = "opened" if state == "reopened" else state
         self.note(made, user, words or state, action=action)
+
+    def _forget(self, made: MergeRequest, user: User) -> Life:
+        """Weeks pass; most are closed in the end, some stay open for good."""
+        rng = self.project.rng
+        yield self.simulation.now + int(rng.uniform(7, 50) * DAY)
+        if rng.random() < 0.85:
+            yield after_work(self.simulation.now, rng.uniform(0.5, 8))
+            yield from self._abandon(made, user)
 
     def _abandon(self, made: MergeRequest, user: User) -> Life:
         project, rng = self.project, self.project.rng

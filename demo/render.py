@@ -128,7 +128,7 @@ class Render:
             "authored_date": iso_zoned(commit.authored),
             "committer_name": author.name, "committer_email": author.email,
             "committed_date": iso_zoned(commit.committed), "trailers": {}, "extended_trailers": {},
-            "web_url": f"{self.url}/-/commit/{commit.sha}",
+            "web_url": f"{self.web(commit.project)}/-/commit/{commit.sha}",
         }  # fmt: skip
 
     def commit_with_stats(self, commit: Commit) -> dict[str, Any]:

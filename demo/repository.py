@@ -61,6 +61,7 @@ def make_commit(
     rng = project.rng
     size = int(rng.expovariate(1 / 45)) + 1
     commit = Commit(
+        project=project,
         sha=f"{rng.getrandbits(160):040x}",
         parents=parents,
         author=author,
