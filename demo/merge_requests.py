@@ -36,9 +36,12 @@ class Contributions:
             subject(project) if not machine else f"Update dependency {rng.choice(('ruff', 'redis', 'vite'))}"
         )
         count = 1 if machine else min(9, 1 + int(rng.expovariate(1 / 1.6)))
+        pause = 2.5
+        if not machine and rng.random() < 0.004:
+            count, pause = 130, 0.05  # more commits than a page holds
         moments = [self.simulation.now]
         for _ in range(count - 1):
-            moments.append(after_work(moments[-1], rng.expovariate(1 / 2.5)))
+            moments.append(after_work(moments[-1], rng.expovariate(1 / pause)))
         yield after_work(moments[-1], rng.uniform(0.02, 1))
         number = project.counters.get("mr_branch", 0) + 1
         project.counters["mr_branch"] = number
@@ -165,12 +168,20 @@ class Contributions:
             yield from self._abandon(made, reviewers[0])
             if made.state != "opened":
                 return
+        if len(made.commits) > 100:
+            yield from self._long_talk(made, reviewers)
         rounds = 0 if machine else min(4, int(rng.expovariate(1 / 1.4)))
         for _ in range(rounds):
             yield from self._round(made, rng.choice(reviewers))
         yield from self._approve(made, reviewers)
         yield after_work(self.simulation.now, rng.expovariate(1 / 1.5))
         yield from self._merge(made, reviewers[-1], machine=machine)
+
+    def _long_talk(self, made: MergeRequest, reviewers: list[User]) -> Life:
+        """More notes than a page holds."""
+        for number in range(110):
+            yield self.simulation.now + int(self.project.rng.uniform(0.2, 3) * MINUTE)
+            self.note(made, reviewers[number % 2], self.project.rng.choice(REMARKS), kind="DiffNote")
 
     def _round(self, made: MergeRequest, reviewer: User) -> Life:
         rng = self.project.rng

@@ -75,6 +75,7 @@ class ProjectLife:
             (habits.direct, self._direct_push),
             (habits.force, self._force_push),
             (0.004, self._bulk_push),
+            (0.03 * habits.nightly, self._matrix),
             (RELEASES.get(habits.delivery, 0), lambda: self.delivery.release(rng.choice(project.team))),
             (0.7 * (habits.delivery == "api"), lambda: self.delivery.by_api(self.bots["project"])),
         )
@@ -99,6 +100,12 @@ class ProjectLife:
     def _nightly(self) -> Life:
         project = self.project
         self.runner.start("nightly", "main", head(project), self.bots["project"], "schedule")
+        return
+        yield
+
+    def _matrix(self) -> Life:
+        project = self.project
+        self.runner.start("matrix", "main", head(project), project.rng.choice(project.team), "web")
         return
         yield
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from graphql import build_schema, get_named_type, is_enum_type, is_input_object_type
@@ -74,6 +75,19 @@ def test_a_dear_query_is_refused(gitlab: Gitlab) -> None:
 
 
 def test_nested_lists_stop_at_a_hundred(gitlab: Gitlab) -> None:
+    rest = gitlab.everything("projects/toman%2Fexchange%2Ftrading%2Fengine/pipelines?source=web")
+    jobs_query = """query($path: ID!, $iid: ID!, $after: String) {
+      project(fullPath: $path) { pipeline(iid: $iid) {
+      jobs(first: 200, after: $after) { nodes { id } pageInfo { hasNextPage endCursor } } } } }"""
+
+    def jobs(after: str | None) -> Any:
+        answer = gitlab.graphql(jobs_query, path=PATH, iid=str(rest[0]["iid"]), after=after)
+        return answer["data"]["project"]["pipeline"]["jobs"]
+
+    page = jobs(None)
+    assert len(page["nodes"]) == 100 and page["pageInfo"]["hasNextPage"]
+    others = jobs(page["pageInfo"]["endCursor"])
+    assert len(others["nodes"]) >= 20 and not others["pageInfo"]["hasNextPage"]
     query = """{ group(fullPath: "toman") { projects(includeSubgroups: true, first: 3) {
       nodes { pid: id } pageInfo { hasNextPage } } } }"""
     page = gitlab.graphql(query)["data"]["group"]["projects"]

@@ -109,6 +109,12 @@ def test_the_four_manners_of_merging_are_there(world: World) -> None:
     )
 
 
+def test_some_lists_are_longer_than_a_page(world: World) -> None:
+    merge_requests = [made for one in world.projects.values() for made in one.merge_requests]
+    assert any(len(made.commits) > 100 and len(made.notes) > 100 for made in merge_requests)
+    assert any(len(made.jobs) > 100 for one in world.projects.values() for made in one.pipelines)
+
+
 def test_working_time_stands_still_at_night_and_on_weekends() -> None:
     friday, monday = parse("2026-06-12T15:59:00Z"), parse("2026-06-15T06:31:00Z")
     assert to_work(monday) - to_work(friday) == 2 * 60_000
