@@ -46,7 +46,8 @@ class Contributions:
         number = project.counters.get("mr_branch", 0) + 1
         project.counters["mr_branch"] = number
         branch = f"{'renovate/' if machine else ''}{title.lower().replace(' ', '-')}-{number}"
-        commits, parent = [], base
+        commits: list[Commit] = []
+        parent = base
         for moment in moments:
             message = title if len(commits) == 0 else subject(project)
             commits.append(make_commit(project, author, moment, (parent,), message))

@@ -125,10 +125,10 @@ def _keyset(listing: Listing, params: Params, address: str, size: int) -> tuple[
     rows, start = listing.rows, 0
     if cursor := params.get("cursor", [""])[-1]:
         after = _read(cursor)
-        start = next((place + 1 for place, row in enumerate(rows) if row.id == after), None)
-        if start is None:
-            down = len(rows) > 1 and rows[0].id > rows[-1].id
-            start = next((n for n, row in enumerate(rows) if (row.id < after) == down), len(rows))
+        down = len(rows) > 1 and rows[0].id > rows[-1].id
+        start = next(
+            (n for n, row in enumerate(rows) if row.id != after and (row.id < after) == down), len(rows)
+        )
     found = rows[start : start + size]
     headers: list[Header] = [(b"X-Per-Page", b"%d" % size)]
     if len(rows) > start + size:
