@@ -120,7 +120,7 @@ class Stack:
     def demo_gitlab(self) -> Member:
         token = kept_secret(self.home, "demo_token")
         self.runner.variables["GITLAB_API_TOKEN"] = token
-        command = [PYTHON, "-m", "demo", "--port", "0", "--token", token, "--start", self._world_start()]
+        command = [PYTHON, "-m", "demo", "--port", "0", f"--token={token}", "--start", self._world_start()]
         return self.runner.start("demo-gitlab", command)
 
     def _world_start(self) -> str:
