@@ -280,7 +280,9 @@ class MetricDaily(models.Model):
     day = models.DateField()
     metric = models.CharField(max_length=64)
     window = models.CharField(max_length=4)
-    scope = models.ForeignKey(Scope, on_delete=models.CASCADE, related_name="+")
+    scope = models.ForeignKey(
+        Scope, on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
     numerator = models.BigIntegerField(null=True)
     denominator = models.BigIntegerField(null=True)
     value = models.DecimalField(max_digits=24, decimal_places=4, null=True)

@@ -14,7 +14,7 @@ from apps.metrics.fold import NOTHING, Entry, Value, days_of, rounded, running_f
 from apps.metrics.models import MetricDaily, PlacedProject, Scope
 from apps.metrics.registry import METRICS
 from apps.metrics.samples import Sample, read
-from apps.metrics.words import Metric, Window
+from apps.metrics.words import Metric, Shape, Window
 from tem import clock
 
 
@@ -112,6 +112,7 @@ def fold(
     entries = [entry for project in measured for entry in sample.entries.get(project, ())]
     whole = history_from.toordinal() + window.days - 1
     running = running_for(metrics[0])
+    is_aged = metrics[0].shape is Shape.AGE
     for number in days_of(entries, running, first=first.toordinal(), last=last.toordinal()):
         day = dt.date.fromordinal(number)
         for metric in metrics:
@@ -122,7 +123,8 @@ def fold(
             elif number < whole:
                 yield metric, Rolled(day, NOTHING, "before_history")
             else:
-                value = value_of(metric, running, window=window, end_of_day_ms=end_of_day_ms(day))
+                end = end_of_day_ms(day) if is_aged else 0
+                value = value_of(metric, running, window=window, end_of_day_ms=end)
                 yield metric, Rolled(day, value, _why(value, missing))
 
 
@@ -135,7 +137,7 @@ def _why(value: Value, missing: list[str]) -> str:
 
 def end_of_day_ms(day: dt.date) -> int:
     """The instant that ends the local day, in milliseconds since 1970."""
-    return int(clock.window(day).until.timestamp()) * 1000
+    return int(clock.midnight(day + dt.timedelta(days=1)).timestamp()) * 1000
 
 
 def projects_by_scope() -> dict[int, list[int]]:
