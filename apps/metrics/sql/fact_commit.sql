@@ -6,8 +6,8 @@ with by_merge_request as (
      union
     select c.commit_id
       from raw_mr_commit c
-      join raw_mr m using (mr_id)
-     where m.project_id = %(project)s and m.state = 'merged'
+      join raw_mr m using (project_id, mr_id)
+     where c.project_id = %(project)s and m.state = 'merged'
 )
 select c.project_id, c.commit_id, c.committed_at, c.is_signed,
        cardinality(c.parent_ids) < 2

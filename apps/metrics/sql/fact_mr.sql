@@ -8,8 +8,8 @@ with first_commit as (
 review as (
     select e.mr_id, min(e.at) as first_review_at
       from raw_mr_event e
-      join raw_mr m using (mr_id)
-     where m.project_id = %(project)s
+      join raw_mr m using (project_id, mr_id)
+     where e.project_id = %(project)s
        and e.kind in ('note', 'approved')
        and e.at >= m.created_at
        and (m.merged_at is null or e.at <= m.merged_at)
@@ -21,13 +21,13 @@ review as (
 untimed as (
     select e.mr_id, count(distinct e.actor_user_id) as given
       from raw_mr_event e
-      join raw_mr m using (mr_id)
-     where m.project_id = %(project)s
+      join raw_mr m using (project_id, mr_id)
+     where e.project_id = %(project)s
        and e.kind = 'approved' and e.at is null
        and e.actor_user_id is distinct from m.author_user_id
        and not exists (
            select from raw_mr_event t
-            where t.mr_id = e.mr_id and t.actor_user_id = e.actor_user_id
+            where t.project_id = %(project)s and t.mr_id = e.mr_id and t.actor_user_id = e.actor_user_id
               and t.kind in ('approved', 'unapproved') and t.at is not null
        )
      group by e.mr_id

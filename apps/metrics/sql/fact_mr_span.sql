@@ -4,8 +4,8 @@ with mark as (
      union all
     select e.mr_id, e.at, e.kind = 'reopened'
       from raw_mr_event e
-      join raw_mr m using (mr_id)
-     where m.project_id = %(project)s and e.kind in ('closed', 'reopened', 'merged') and e.at > m.created_at
+      join raw_mr m using (project_id, mr_id)
+     where e.project_id = %(project)s and e.kind in ('closed', 'reopened', 'merged') and e.at > m.created_at
      union all
     select mr_id, coalesce(merged_at, closed_at, updated_at), false
       from raw_mr
@@ -13,10 +13,9 @@ with mark as (
 ),
 believed as (
     select k.*
-      from mark k
-      join raw_mr m using (mr_id)
-     where k.opens or m.state in ('closed', 'merged')
-        or k.at < (select max(o.at) from mark o where o.mr_id = k.mr_id and o.opens)
+      from (select *, max(at) filter (where opens) over (partition by mr_id) as last_opened from mark) k
+      join raw_mr m on m.project_id = %(project)s and m.mr_id = k.mr_id
+     where k.opens or m.state in ('closed', 'merged') or k.at < k.last_opened
 ),
 change as (
     select *, opens is distinct from lag(opens) over (partition by mr_id order by at, opens) as counts
@@ -29,5 +28,5 @@ span as (
 )
 select m.project_id, s.mr_id, m.created_at, s.from_at, s.to_at
   from span s
-  join raw_mr m using (mr_id)
+  join raw_mr m on m.project_id = %(project)s and m.mr_id = s.mr_id
  where s.opens and (s.to_at is null or s.to_at > s.from_at)

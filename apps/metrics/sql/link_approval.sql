@@ -2,8 +2,8 @@
 with said as (
     select e.mr_id, e.actor_user_id, e.at, e.kind = 'approved' as approved
       from raw_mr_event e
-      join raw_mr m using (mr_id)
-     where m.project_id = %(project)s
+      join raw_mr m using (project_id, mr_id)
+     where e.project_id = %(project)s
        and e.kind in ('approved', 'unapproved')
        and e.at is not null
        and (m.merged_at is null or e.at <= m.merged_at)

@@ -12,8 +12,8 @@ tag as (
       join name_verdict v on v.project_id = r.project_id and v.rule = 'production_tag' and v.name = r.tag_name
      where r.project_id = %(project)s and v.matches
 ),
-tagged as (
-    select p.pipeline_id, t.tag_name from tag t join pipeline p on p.ref = t.tag_name and not p.is_child
+of_tag as (
+    select p.pipeline_id, t.tag_name from pipeline p join tag t on t.tag_name = p.ref where not p.is_child
 ),
 first_on_sha as (
     select sha, min(pipeline_id) as pipeline_id
@@ -21,35 +21,29 @@ first_on_sha as (
      where not is_mr and not is_child
      group by sha
 ),
+released as (
+    select pipeline_id from of_tag
+     union
+    select f.pipeline_id
+      from tag t
+      join first_on_sha f on f.sha = t.commit_id
+     where t.tag_name not in (select tag_name from of_tag)
+),
 first_on_default as (
     select min(p.pipeline_id) as pipeline_id
       from pipeline p
       join dim_project d using (project_id)
      where p.ref = d.default_branch and not p.is_mr and not p.is_child
      group by p.sha
-),
-by_tag as (
-    select pipeline_id from tagged
-     union
-    select f.pipeline_id
-      from tag t
-      join first_on_sha f on f.sha = t.commit_id
-     where t.tag_name not in (select tag_name from tagged)
-),
-by_environment as (
-    select distinct pipeline_id from link_production where pipeline_id is not null
 )
 select p.pipeline_id,
        p.project_id,
        p.sha,
        p.created_at,
        coalesce(p.finished_at, p.updated_at, p.created_at) as at,
-       e.pipeline_id is not null as environment,
-       t.pipeline_id is not null as release_tag,
-       d.pipeline_id is not null as default_branch,
+       p.pipeline_id in (select pipeline_id from link_production where pipeline_id is not null) as environment,
+       p.pipeline_id in (select pipeline_id from released) as release_tag,
+       p.pipeline_id in (select pipeline_id from first_on_default) as default_branch,
        coalesce((select min(at) from link_production) <= p.created_at, false) as has_environments,
        coalesce((select min(at) from tag) <= p.created_at, false) as has_tags
   from pipeline p
-  left join by_environment e using (pipeline_id)
-  left join by_tag t using (pipeline_id)
-  left join first_on_default d using (pipeline_id)

@@ -29,7 +29,7 @@ pipeline as (
 reopened as (
     select i.issue_id, count(e.issue_id) filter (where e.state = 'reopened')::int as times
       from raw_issue i
-      left join raw_issue_event e using (issue_id)
+      left join raw_issue_event e using (project_id, issue_id)
      where i.project_id = %(project)s
      group by i.issue_id
 )
