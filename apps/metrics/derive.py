@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import semver
 from django.db.backends.utils import CursorWrapper
 
-from apps.metrics.graphs import Job, critical_path, mainline, positions
+from apps.metrics.graphs import Job, critical_path, mainline, positions, reaches
 from apps.metrics.models import PlacedProject
 from apps.metrics.rollbacks import Deployment, Revert, rollbacks
 
@@ -43,7 +43,12 @@ def name_verdicts(cursor: CursorWrapper, placed: PlacedProject) -> Rows:
         for (name,) in _rows(cursor, sql, placed.pk):
             yield placed.pk, rule, name, pattern.search(name) is not None
     for (name,) in _rows(cursor, NAMES["production_tag"], placed.pk):
-        yield placed.pk, "semver", name, semver.Version.is_valid(name.removeprefix("v"))
+        yield placed.pk, "semver", name, is_semver(name)
+
+
+def is_semver(name: str) -> bool:
+    """SemVer 2.0.0 after at most one leading v. Its digits are ASCII; the package takes any of Unicode's."""
+    return name.isascii() and semver.Version.is_valid(name.removeprefix("v"))
 
 
 def parents_of(cursor: CursorWrapper, project: int) -> dict[str, Sequence[str]]:
@@ -141,12 +146,35 @@ def dag_paths(cursor: CursorWrapper, project: int) -> Rows:
         yield pipeline, critical_path(attempts)
 
 
-_PUSHES = """
-    select e.event_id, e.ref, e.created_at, e.commit_from, e.commit_to
-      from raw_push_event e
-      join dim_branch b on b.project_id = e.project_id and b.branch = e.ref
-     where e.project_id = %s and b.protected_flag and e.ref_type = 'branch' and e.action = 'pushed'
-       and e.commit_from is not null and e.commit_to is not null
+# A move that we saw for ourselves counts only where no push event tells of it: of many branches pushed together
+# GitLab keeps no single events.
+_MOVES = """
+    with push as (
+        select e.* from raw_push_event e where e.project_id = %s and e.ref_type = 'branch'
+    ),
+    seen as (
+        select h.id, h.branch, h.observed_at, h.head_sha,
+               lag(h.head_sha) over w as old_sha, lag(h.observed_at) over w as since
+          from raw_branch_head h
+         where h.project_id = %s
+        window w as (partition by h.branch order by h.observed_at)
+    ),
+    move as (
+        select 'push:' || event_id as push_key, ref as branch, created_at as at, commit_from, commit_to
+          from push
+         where action = 'pushed'
+         union all
+        select 'head:' || s.id, s.branch, s.observed_at, s.old_sha, s.head_sha
+          from seen s
+         where not exists (
+             select from push e
+              where e.ref = s.branch and e.created_at > s.since and e.created_at <= s.observed_at
+         )
+    )
+    select m.push_key, m.branch, m.at, m.commit_from, m.commit_to
+      from move m
+      join dim_branch b using (branch)
+     where b.project_id = %s and b.protected_flag and m.commit_from is not null and m.commit_to is not null
 """
 
 
@@ -155,22 +183,9 @@ def force_pushes(cursor: CursorWrapper, project: int) -> tuple[list[Sequence[Any
     parents = parents_of(cursor, project)
     forced: list[Sequence[Any]] = []
     unknown: list[Sequence[Any]] = []
-    for event, branch, at, old, new in _rows(cursor, _PUSHES, project):
+    for key, branch, at, old, new in _rows(cursor, _MOVES, project):
         if new not in parents:
-            unknown.append((f"push:{event}", branch))
-        elif not contains(new, old, parents):
-            forced.append((project, f"push:{event}", branch, at))
+            unknown.append((key, branch))
+        elif not reaches(new, old, parents):
+            forced.append((project, key, branch, at))
     return forced, unknown
-
-
-def contains(head: str, wanted: str, parents: Mapping[str, Sequence[str]]) -> bool:
-    """Whether `wanted` is in the history of `head`: breadth first, for a push is mostly short."""
-    waiting, seen = deque([head]), {head}
-    while waiting:
-        at = waiting.popleft()
-        if at == wanted:
-            return True
-        new = [parent for parent in parents.get(at, ()) if parent not in seen]
-        seen.update(new)
-        waiting.extend(new)
-    return False

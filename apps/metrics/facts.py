@@ -164,7 +164,6 @@ def build(project_id: int) -> Difference:
         # Right after a collection the tables have no statistics yet: planned for a few rows, loops within
         # loops over a project's rows take seconds where hashing them takes milliseconds.
         cursor.execute("set local enable_nestloop = off")
-        cursor.execute("set local enable_nestloop = off")  # rows just written have no statistics to choose it by
         building = Building(cursor, placed, sorted(OrgMap.load().bots), difference)
         for part in FACTS:
             part(building)

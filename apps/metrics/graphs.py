@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -37,10 +37,10 @@ def positions(head: str | None, parents: Parents) -> dict[str, int]:
 
 
 def reaches(start: str, wanted: str, parents: Parents) -> bool:
-    """Whether `wanted` is `start` or in its history, as far as the commits are known."""
-    waiting, seen = [start], {start}
+    """Whether `wanted` is `start` or in its history, as far as the commits are known. Mostly it is near."""
+    waiting, seen = deque([start]), {start}
     while waiting:
-        at = waiting.pop()
+        at = waiting.popleft()
         if at == wanted:
             return True
         new = [parent for parent in parents.get(at, ()) if parent not in seen]

@@ -242,7 +242,9 @@ class FactGitHygiene(models.Model):
     day = models.DateField()
     direct_pushes_default = models.IntegerField()
     force_pushes_protected = models.IntegerField()
-    unsigned_commit_count = models.IntegerField()
+    unsigned_commit_count = models.IntegerField(
+        null=True, help_text="Null where GitLab did not say of every commit whether it is signed."
+    )
 
     class Meta:
         db_table = "fact_git_hygiene"

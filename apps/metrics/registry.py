@@ -13,6 +13,12 @@ _TIERLESS = """
      group by project_id
     having count(approvals_required) = 0
 """
+# A deployment that we may not see could turn the default rule from one kind of evidence to another.
+_UNSEEN = """
+    select level_id, unavailable
+      from ingestion_state
+     where level = 'project' and entity = 'deployments' and unavailable = 'no_access'
+"""
 
 
 def _percentiles(key: str, title: str, **columns: object) -> tuple[Metric, Metric]:
@@ -291,6 +297,7 @@ METRICS: tuple[Metric, ...] = (
         entity="deployment",
         min_sample=0,
         needs=_CI,
+        unmeasured=_UNSEEN,
         rows="""
             select project_id, deployment_key as entity_id, at, 1 as value
               from fact_deployment
@@ -308,6 +315,7 @@ METRICS: tuple[Metric, ...] = (
         aggregate=Aggregate.MEAN,
         entity="deployment",
         needs=_CI,
+        unmeasured=_UNSEEN,
         rows="""
             select project_id, deployment_key as entity_id, at, is_rollback::int as value
               from fact_deployment
@@ -324,6 +332,7 @@ METRICS: tuple[Metric, ...] = (
         aggregate=Aggregate.P50,
         entity="deployment",
         needs=_CI,
+        unmeasured=_UNSEEN,
         rows="""
             select project_id, deployment_key as entity_id, at, rollback_ms as value
               from fact_deployment

@@ -1,7 +1,7 @@
 -- The PRD's daily counts; a day only where something happened.
 with happened as (
     select (committed_at at time zone %(zone)s)::date as day,
-           is_direct_push::int as direct, 0 as forced, (is_signed is false)::int as unsigned
+           is_direct_push::int as direct, 0 as forced, (not is_signed)::int as unsigned
       from fact_commit
      where project_id = %(project)s
      union all
@@ -10,7 +10,7 @@ with happened as (
 select %(project)s::bigint as project_id, day,
        sum(direct)::int as direct_pushes_default,
        sum(forced)::int as force_pushes_protected,
-       sum(unsigned)::int as unsigned_commit_count
+       case when count(unsigned) = count(*) then sum(unsigned)::int end as unsigned_commit_count
   from happened
  group by day
-having sum(direct) + sum(forced) + sum(unsigned) > 0
+having sum(direct) + sum(forced) + coalesce(sum(unsigned), 0) > 0
