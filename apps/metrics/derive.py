@@ -146,8 +146,8 @@ def dag_paths(cursor: CursorWrapper, project: int) -> Rows:
         yield pipeline, critical_path(attempts)
 
 
-# A move that we saw for ourselves counts only where no push event tells of it: of many branches pushed together
-# GitLab keeps no single events.
+# A move that we saw for ourselves counts only where no push event tells of it: many branches that were pushed
+# together have no events of their own.
 _MOVES = """
     with push as (
         select e.* from raw_push_event e where e.project_id = %s and e.ref_type = 'branch'

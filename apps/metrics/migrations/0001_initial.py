@@ -6,305 +6,576 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('collector', '0001_initial'),
+        ("collector", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='PlacedProject',
+            name="PlacedProject",
             fields=[
-                ('project', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, primary_key=True, serialize=False, to='collector.project')),
-                ('path', models.TextField()),
-                ('business_line', models.TextField()),
-                ('team', models.TextField()),
-                ('rules_version', models.BigIntegerField()),
-                ('production_infer', models.TextField()),
-                ('production_signals', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), size=None)),
-                ('production_environment', models.TextField()),
-                ('production_tag', models.TextField()),
-                ('rollback_pattern', models.TextField()),
-                ('rollback_within_hours', models.IntegerField()),
-                ('approvals_minimum', models.IntegerField()),
-                ('rework_force_pushes', models.IntegerField()),
-                ('sla', models.JSONField(default=list)),
-                ('bugs_label', models.TextField()),
-                ('bugs_escape_label', models.TextField()),
-                ('bugs_escape_days', models.IntegerField()),
+                (
+                    "project",
+                    models.OneToOneField(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        primary_key=True,
+                        serialize=False,
+                        to="collector.project",
+                    ),
+                ),
+                ("path", models.TextField()),
+                ("business_line", models.TextField()),
+                ("team", models.TextField()),
+                ("rules_version", models.BigIntegerField()),
+                ("production_infer", models.TextField()),
+                (
+                    "production_signals",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), size=None),
+                ),
+                ("production_environment", models.TextField()),
+                ("production_tag", models.TextField()),
+                ("rollback_pattern", models.TextField()),
+                ("rollback_within_hours", models.IntegerField()),
+                ("approvals_minimum", models.IntegerField()),
+                ("rework_force_pushes", models.IntegerField()),
+                ("sla", models.JSONField(default=list)),
+                ("bugs_label", models.TextField()),
+                ("bugs_escape_label", models.TextField()),
+                ("bugs_escape_days", models.IntegerField()),
             ],
             options={
-                'db_table': 'placed_project',
-                'ordering': ['path'],
+                "db_table": "placed_project",
+                "ordering": ["path"],
             },
         ),
         migrations.CreateModel(
-            name='Scope',
+            name="Scope",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.TextField(help_text='org, business_line:NAME, team:NAME or repo:FULL/PATH', unique=True)),
-                ('kind', models.CharField(choices=[('org', 'Org'), ('business_line', 'Business Line'), ('team', 'Team'), ('repo', 'Repo')], max_length=16)),
-                ('business_line', models.TextField(blank=True)),
-                ('team', models.TextField(blank=True)),
-                ('repo', models.TextField(blank=True)),
-                ('is_current', models.BooleanField(default=True, help_text='It exists in the org as placed now.')),
-                ('project', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "key",
+                    models.TextField(
+                        help_text="org, business_line:NAME, team:NAME or repo:FULL/PATH", unique=True
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("org", "Org"),
+                            ("business_line", "Business Line"),
+                            ("team", "Team"),
+                            ("repo", "Repo"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("business_line", models.TextField(blank=True)),
+                ("team", models.TextField(blank=True)),
+                ("repo", models.TextField(blank=True)),
+                (
+                    "is_current",
+                    models.BooleanField(default=True, help_text="It exists in the org as placed now."),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'metric_scope',
-                'ordering': ['business_line', 'team', 'repo'],
+                "db_table": "metric_scope",
+                "ordering": ["business_line", "team", "repo"],
             },
         ),
         migrations.CreateModel(
-            name='DimRelease',
+            name="DimRelease",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('tag_name', models.TextField()),
-                ('released_at', models.DateTimeField(null=True)),
-                ('semver_valid', models.BooleanField()),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("tag_name", models.TextField()),
+                ("released_at", models.DateTimeField(null=True)),
+                ("semver_valid", models.BooleanField()),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'dim_release',
-                'constraints': [models.UniqueConstraint(fields=('project', 'tag_name'), name='dim_release_key')],
+                "db_table": "dim_release",
+                "constraints": [
+                    models.UniqueConstraint(fields=("project", "tag_name"), name="dim_release_key")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='FactCommit',
+            name="FactCommit",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('commit_id', models.TextField()),
-                ('committed_at', models.DateTimeField()),
-                ('is_direct_push', models.BooleanField()),
-                ('is_signed', models.BooleanField(null=True)),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("commit_id", models.TextField()),
+                ("committed_at", models.DateTimeField()),
+                ("is_direct_push", models.BooleanField()),
+                ("is_signed", models.BooleanField(null=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'fact_commit',
-                'indexes': [models.Index(fields=['project', 'committed_at'], name='fact_commit_when')],
-                'constraints': [models.UniqueConstraint(fields=('project', 'commit_id'), name='fact_commit_key')],
+                "db_table": "fact_commit",
+                "indexes": [models.Index(fields=["project", "committed_at"], name="fact_commit_when")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("project", "commit_id"), name="fact_commit_key")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='FactDeployment',
+            name="FactDeployment",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('deployment_key', models.TextField(help_text='pipeline:ID:ENVIRONMENT:K, pipeline:ID or deployment:ID.')),
-                ('pipeline_id', models.BigIntegerField(null=True)),
-                ('environment', models.TextField(null=True)),
-                ('sha', models.TextField(null=True)),
-                ('at', models.DateTimeField()),
-                ('signal', models.TextField(help_text='environment, release_tag, default_branch, or several joined by +')),
-                ('rules_version', models.BigIntegerField()),
-                ('position', models.IntegerField(null=True)),
-                ('is_rollback', models.BooleanField(default=False)),
-                ('rollback_signal', models.TextField(help_text='tagged, older or reverted', null=True)),
-                ('undoes_key', models.TextField(null=True)),
-                ('rollback_ms', models.BigIntegerField(null=True)),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "deployment_key",
+                    models.TextField(help_text="pipeline:ID:ENVIRONMENT:K, pipeline:ID or deployment:ID."),
+                ),
+                ("pipeline_id", models.BigIntegerField(null=True)),
+                ("environment", models.TextField(null=True)),
+                ("sha", models.TextField(null=True)),
+                ("at", models.DateTimeField()),
+                (
+                    "signal",
+                    models.TextField(
+                        help_text="environment, release_tag, default_branch, or several joined by +"
+                    ),
+                ),
+                ("rules_version", models.BigIntegerField()),
+                ("position", models.IntegerField(null=True)),
+                ("is_rollback", models.BooleanField(default=False)),
+                ("rollback_signal", models.TextField(help_text="tagged, older or reverted", null=True)),
+                ("undoes_key", models.TextField(null=True)),
+                ("rollback_ms", models.BigIntegerField(null=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'fact_deployment',
-                'indexes': [models.Index(fields=['project', 'at'], name='fact_deployment_when')],
-                'constraints': [models.UniqueConstraint(fields=('project', 'deployment_key'), name='fact_deployment_key')],
+                "db_table": "fact_deployment",
+                "indexes": [models.Index(fields=["project", "at"], name="fact_deployment_when")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("project", "deployment_key"), name="fact_deployment_key")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='FactForcePush',
+            name="FactForcePush",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('push_key', models.TextField(help_text='push:ID or head:ID.')),
-                ('branch', models.TextField()),
-                ('at', models.DateTimeField()),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("push_key", models.TextField(help_text="push:ID or head:ID.")),
+                ("branch", models.TextField()),
+                ("at", models.DateTimeField()),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'fact_force_push',
-                'constraints': [models.UniqueConstraint(fields=('project', 'push_key'), name='fact_force_push_key')],
+                "db_table": "fact_force_push",
+                "constraints": [
+                    models.UniqueConstraint(fields=("project", "push_key"), name="fact_force_push_key")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='FactGitHygiene',
+            name="FactGitHygiene",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('direct_pushes_default', models.IntegerField()),
-                ('force_pushes_protected', models.IntegerField()),
-                ('unsigned_commit_count', models.IntegerField()),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("day", models.DateField()),
+                ("direct_pushes_default", models.IntegerField()),
+                ("force_pushes_protected", models.IntegerField()),
+                ("unsigned_commit_count", models.IntegerField()),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'fact_git_hygiene',
-                'constraints': [models.UniqueConstraint(fields=('project', 'day'), name='fact_git_hygiene_key')],
+                "db_table": "fact_git_hygiene",
+                "constraints": [
+                    models.UniqueConstraint(fields=("project", "day"), name="fact_git_hygiene_key")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='FactJobGroup',
+            name="FactJobGroup",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sha', models.TextField()),
-                ('name', models.TextField()),
-                ('at', models.DateTimeField(help_text='When its last attempt finished.')),
-                ('last_job_id', models.BigIntegerField()),
-                ('is_flaky', models.BooleanField()),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("sha", models.TextField()),
+                ("name", models.TextField()),
+                ("at", models.DateTimeField(help_text="When its last attempt finished.")),
+                ("last_job_id", models.BigIntegerField()),
+                ("is_flaky", models.BooleanField()),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'fact_job_group',
-                'indexes': [models.Index(fields=['project', 'at'], name='fact_job_group_when')],
-                'constraints': [models.UniqueConstraint(fields=('project', 'sha', 'name'), name='fact_job_group_key')],
+                "db_table": "fact_job_group",
+                "indexes": [models.Index(fields=["project", "at"], name="fact_job_group_when")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("project", "sha", "name"), name="fact_job_group_key")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='FactMergeRequest',
+            name="FactMergeRequest",
             fields=[
-                ('mr_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('iid', models.BigIntegerField()),
-                ('created_at', models.DateTimeField()),
-                ('merged_at', models.DateTimeField(null=True)),
-                ('first_review_at', models.DateTimeField(null=True)),
-                ('approvals_met_at', models.DateTimeField(null=True)),
-                ('cycle_time_ms', models.BigIntegerField(null=True)),
-                ('cycle_time_hours', models.DecimalField(decimal_places=4, max_digits=18, null=True)),
-                ('review_wait_ms', models.BigIntegerField(null=True)),
-                ('review_wait_hours', models.DecimalField(decimal_places=4, max_digits=18, null=True)),
-                ('review_ms', models.BigIntegerField(help_text='Time in review.', null=True)),
-                ('review_rounds', models.IntegerField(help_text='Null where versions were not read.', null=True)),
-                ('force_pushes', models.IntegerField(null=True)),
-                ('rework_count', models.IntegerField(null=True)),
-                ('lines_added', models.IntegerField(null=True)),
-                ('lines_removed', models.IntegerField(null=True)),
-                ('approvals_required', models.IntegerField(null=True)),
-                ('approvals_given', models.IntegerField(null=True)),
-                ('rules_version', models.BigIntegerField()),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                ("mr_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("iid", models.BigIntegerField()),
+                ("created_at", models.DateTimeField()),
+                ("merged_at", models.DateTimeField(null=True)),
+                ("first_review_at", models.DateTimeField(null=True)),
+                ("approvals_met_at", models.DateTimeField(null=True)),
+                ("cycle_time_ms", models.BigIntegerField(null=True)),
+                ("cycle_time_hours", models.DecimalField(decimal_places=4, max_digits=18, null=True)),
+                ("review_wait_ms", models.BigIntegerField(null=True)),
+                ("review_wait_hours", models.DecimalField(decimal_places=4, max_digits=18, null=True)),
+                ("review_ms", models.BigIntegerField(help_text="Time in review.", null=True)),
+                (
+                    "review_rounds",
+                    models.IntegerField(help_text="Null where versions were not read.", null=True),
+                ),
+                ("force_pushes", models.IntegerField(null=True)),
+                ("rework_count", models.IntegerField(null=True)),
+                ("lines_added", models.IntegerField(null=True)),
+                ("lines_removed", models.IntegerField(null=True)),
+                ("approvals_required", models.IntegerField(null=True)),
+                ("approvals_given", models.IntegerField(null=True)),
+                ("rules_version", models.BigIntegerField()),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'fact_mr',
-                'indexes': [models.Index(fields=['project', 'merged_at'], name='fact_mr_when')],
+                "db_table": "fact_mr",
+                "indexes": [models.Index(fields=["project", "merged_at"], name="fact_mr_when")],
             },
         ),
         migrations.CreateModel(
-            name='FactMergeRequestSpan',
+            name="FactMergeRequestSpan",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('mr_id', models.BigIntegerField()),
-                ('created_at', models.DateTimeField()),
-                ('from_at', models.DateTimeField()),
-                ('to_at', models.DateTimeField(null=True)),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("mr_id", models.BigIntegerField()),
+                ("created_at", models.DateTimeField()),
+                ("from_at", models.DateTimeField()),
+                ("to_at", models.DateTimeField(null=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'fact_mr_span',
-                'indexes': [models.Index(fields=['project', 'from_at'], name='fact_mr_span_when')],
-                'constraints': [models.UniqueConstraint(fields=('mr_id', 'from_at'), name='fact_mr_span_key')],
+                "db_table": "fact_mr_span",
+                "indexes": [models.Index(fields=["project", "from_at"], name="fact_mr_span_when")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("mr_id", "from_at"), name="fact_mr_span_key")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='FactPipeline',
+            name="FactPipeline",
             fields=[
-                ('pipeline_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('is_child', models.BooleanField()),
-                ('status', models.TextField()),
-                ('created_at', models.DateTimeField()),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('is_prod', models.BooleanField()),
-                ('is_rollback', models.BooleanField()),
-                ('is_flaky_candidate', models.BooleanField()),
-                ('duration_sec', models.IntegerField(null=True)),
-                ('critical_path_ms', models.BigIntegerField(null=True)),
-                ('green_pipeline_id', models.BigIntegerField(null=True)),
-                ('green_at', models.DateTimeField(null=True)),
-                ('mtg_ms', models.BigIntegerField(null=True)),
-                ('mtg_seconds', models.IntegerField(null=True)),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                ("pipeline_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("is_child", models.BooleanField()),
+                ("status", models.TextField()),
+                ("created_at", models.DateTimeField()),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("is_prod", models.BooleanField()),
+                ("is_rollback", models.BooleanField()),
+                ("is_flaky_candidate", models.BooleanField()),
+                ("duration_sec", models.IntegerField(null=True)),
+                ("critical_path_ms", models.BigIntegerField(null=True)),
+                ("green_pipeline_id", models.BigIntegerField(null=True)),
+                ("green_at", models.DateTimeField(null=True)),
+                ("mtg_ms", models.BigIntegerField(null=True)),
+                ("mtg_seconds", models.IntegerField(null=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'fact_pipeline',
-                'indexes': [models.Index(fields=['project', 'created_at'], name='fact_pipeline_when'), models.Index(fields=['project', 'green_at'], name='fact_pipeline_green')],
+                "db_table": "fact_pipeline",
+                "indexes": [
+                    models.Index(fields=["project", "created_at"], name="fact_pipeline_when"),
+                    models.Index(fields=["project", "green_at"], name="fact_pipeline_green"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='FactRelease',
+            name="FactRelease",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('tag_name', models.TextField()),
-                ('commit_id', models.TextField(null=True)),
-                ('at', models.DateTimeField(null=True)),
-                ('is_semver', models.BooleanField()),
-                ('cadence_bucket', models.TextField(help_text='Local ISO week, 2025-W36.', null=True)),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("tag_name", models.TextField()),
+                ("commit_id", models.TextField(null=True)),
+                ("at", models.DateTimeField(null=True)),
+                ("is_semver", models.BooleanField()),
+                ("cadence_bucket", models.TextField(help_text="Local ISO week, 2025-W36.", null=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'fact_release',
-                'indexes': [models.Index(fields=['project', 'at'], name='fact_release_when')],
-                'constraints': [models.UniqueConstraint(fields=('project', 'tag_name'), name='fact_release_key')],
+                "db_table": "fact_release",
+                "indexes": [models.Index(fields=["project", "at"], name="fact_release_when")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("project", "tag_name"), name="fact_release_key")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Finding',
+            name="Finding",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(max_length=64)),
-                ('entity', models.CharField(max_length=64)),
-                ('entity_id', models.TextField()),
-                ('detail', models.TextField(blank=True)),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("kind", models.CharField(max_length=64)),
+                ("entity", models.CharField(max_length=64)),
+                ("entity_id", models.TextField()),
+                ("detail", models.TextField(blank=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'finding',
-                'constraints': [models.UniqueConstraint(fields=('project', 'kind', 'entity', 'entity_id'), name='finding_key')],
+                "db_table": "finding",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("project", "kind", "entity", "entity_id"), name="finding_key"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='LinkPosition',
+            name="LinkPosition",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('commit_id', models.TextField()),
-                ('position', models.IntegerField()),
-                ('is_mainline', models.BooleanField()),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("commit_id", models.TextField()),
+                ("position", models.IntegerField()),
+                ("is_mainline", models.BooleanField()),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'link_position',
-                'indexes': [models.Index(fields=['project', 'position'], name='link_position_order')],
-                'constraints': [models.UniqueConstraint(fields=('project', 'commit_id'), name='link_position_key')],
+                "db_table": "link_position",
+                "indexes": [models.Index(fields=["project", "position"], name="link_position_order")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("project", "commit_id"), name="link_position_key")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='NameVerdict',
+            name="NameVerdict",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('rule', models.CharField(help_text='production_environment, production_tag, rollback_pattern, ...', max_length=64)),
-                ('name', models.TextField()),
-                ('matches', models.BooleanField()),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "rule",
+                    models.CharField(
+                        help_text="production_environment, production_tag, rollback_pattern, ...",
+                        max_length=64,
+                    ),
+                ),
+                ("name", models.TextField()),
+                ("matches", models.BooleanField()),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'name_verdict',
-                'constraints': [models.UniqueConstraint(fields=('project', 'rule', 'name'), name='name_verdict_key')],
+                "db_table": "name_verdict",
+                "constraints": [
+                    models.UniqueConstraint(fields=("project", "rule", "name"), name="name_verdict_key")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='MetricDaily',
+            name="MetricDaily",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('metric', models.CharField(max_length=64)),
-                ('window', models.CharField(max_length=4)),
-                ('numerator', models.BigIntegerField(null=True)),
-                ('denominator', models.BigIntegerField(null=True)),
-                ('value', models.DecimalField(decimal_places=4, max_digits=24, null=True)),
-                ('n', models.BigIntegerField()),
-                ('reason', models.CharField(blank=True, help_text='Why there is no value, from the closed list.', max_length=32)),
-                ('scope', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='metrics.scope')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("day", models.DateField()),
+                ("metric", models.CharField(max_length=64)),
+                ("window", models.CharField(max_length=4)),
+                ("numerator", models.BigIntegerField(null=True)),
+                ("denominator", models.BigIntegerField(null=True)),
+                ("value", models.DecimalField(decimal_places=4, max_digits=24, null=True)),
+                ("n", models.BigIntegerField()),
+                (
+                    "reason",
+                    models.CharField(
+                        blank=True, help_text="Why there is no value, from the closed list.", max_length=32
+                    ),
+                ),
+                (
+                    "scope",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="metrics.scope",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'metric_daily',
-                'indexes': [models.Index(fields=['day'], name='metric_daily_day')],
-                'constraints': [models.UniqueConstraint(fields=('scope', 'metric', 'window', 'day'), name='metric_daily_key')],
+                "db_table": "metric_daily",
+                "indexes": [models.Index(fields=["day"], name="metric_daily_day")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("scope", "metric", "window", "day"), name="metric_daily_key"
+                    )
+                ],
             },
         ),
     ]

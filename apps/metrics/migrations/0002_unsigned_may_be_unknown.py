@@ -4,15 +4,16 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('metrics', '0001_initial'),
+        ("metrics", "0001_initial"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='factgithygiene',
-            name='unsigned_commit_count',
-            field=models.IntegerField(help_text='Null where GitLab did not say of every commit whether it is signed.', null=True),
+            model_name="factgithygiene",
+            name="unsigned_commit_count",
+            field=models.IntegerField(
+                help_text="Null where GitLab did not say of every commit whether it is signed.", null=True
+            ),
         ),
     ]

@@ -9,6 +9,7 @@ from typing import Any
 from apps.collector.models import (
     Branch,
     Project,
+    RawBranchHead,
     RawCommit,
     RawDeployment,
     RawEnvironment,
@@ -312,6 +313,12 @@ def push(*, at: str, old: str, new: str, ref: str = "main", action: str = "pushe
         commit_to=new,
         created_at=moment(at),
         fetched_at=LONG_AGO,
+    )
+
+
+def head(*, seen: str, sha: str, name: str = "main", project: int = 1) -> None:
+    RawBranchHead.objects.create(
+        project_id=project, branch=name, head_sha=sha, observed_at=moment(seen), fetched_at=LONG_AGO
     )
 
 
