@@ -1,0 +1,127 @@
+"""The mainline, what it brought in, what contains what, and the longest chain of jobs."""
+
+from __future__ import annotations
+
+from itertools import combinations, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.metrics.graphs import Job, critical_path, mainline, positions, reaches
+
+MERGED = {"m2": ["m1", "b2"], "m1": ["root"], "b2": ["b1"], "b1": ["root"], "root": []}
+
+
+def test_commits_of_a_branch_stand_where_their_merge_brought_them_in() -> None:
+    assert mainline("m2", MERGED) == ["root", "m1", "m2"]
+    assert positions("m2", MERGED) == {"root": 1, "m1": 2, "m2": 3, "b1": 3, "b2": 3}
+
+
+def test_a_fast_forward_puts_every_commit_on_the_mainline() -> None:
+    straight = {"c3": ["c2"], "c2": ["c1"], "c1": []}
+    assert positions("c3", straight) == {"c1": 1, "c2": 2, "c3": 3}
+
+
+def test_a_branch_into_which_main_was_merged_brings_only_its_own_commits() -> None:
+    local = {"m3": ["m2", "b2"], "b2": ["b1", "m2"], "b1": ["m1"], "m2": ["m1"], "m1": []}
+    assert positions("m3", local) == {"m1": 1, "m2": 2, "m3": 3, "b2": 3, "b1": 3}
+
+
+def test_what_two_merges_could_have_brought_came_with_the_first() -> None:
+    shared = {"m3": ["m2", "b2"], "m2": ["m1", "b1"], "m1": [], "b2": ["b1"], "b1": ["m1"]}
+    assert positions("m3", shared)["b1"] == 2
+
+
+def test_a_graph_that_ends_above_the_root_and_an_unknown_head_are_no_error() -> None:
+    assert positions("c9", {"c9": ["c8", "x"], "c8": ["gone"]}) == {"c8": 1, "c9": 2}
+    assert positions("gone", {"c1": []}) == {}
+    assert positions(None, {}) == {}
+
+
+graphs = st.integers(1, 14).flatmap(
+    lambda size: st.tuples(
+        *(st.lists(st.integers(0, max(n - 1, 0)), max_size=min(n, 2), unique=True) for n in range(size))
+    )
+).map(lambda told: {str(n): [str(p) for p in parents] for n, parents in enumerate(told)})  # fmt: skip
+
+
+@given(graphs)
+def test_a_commit_stands_at_the_first_mainline_commit_that_contains_it(graph: dict[str, list[str]]) -> None:
+    head = str(len(graph) - 1)
+    chain = mainline(head, graph)
+    plainly = {}
+    for commit in graph:
+        holders = [n for n, on_main in enumerate(chain, start=1) if reaches(on_main, commit, graph)]
+        if holders:
+            plainly[commit] = min(holders)
+    assert positions(head, graph) == plainly
+
+
+def stage(job_id: int, name: str, of: str, length: int | None) -> Job:
+    return Job(job_id, name, of, length, is_dag=False, needs=())
+
+
+def dag(job_id: int, name: str, of: str, length: int | None, *needs: str) -> Job:
+    return Job(job_id, name, of, length, is_dag=True, needs=needs)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "expected"),
+    [
+        pytest.param([], None, id="no job"),
+        pytest.param([stage(1, "a", "build", None)], None, id="no job ran"),
+        pytest.param(
+            [stage(1, "a", "build", 10), stage(2, "b", "build", 30), stage(3, "c", "test", 5)],
+            35,
+            id="stages",
+        ),
+        pytest.param(
+            [stage(1, "a", "build", 50), stage(4, "a", "build", 10)], 10, id="the last attempt counts"
+        ),
+        pytest.param(
+            [stage(1, "a", "build", 50), stage(4, "a", "build", None)], None, id="which may not have run"
+        ),
+        pytest.param(
+            [stage(1, "a", "build", 10), dag(2, "b", "test", 30), dag(3, "c", "deploy", 5, "a")],
+            30,
+            id="no needs",
+        ),
+        pytest.param(
+            [stage(1, "a", "build", 10), dag(2, "b", "test", 30, "a"), dag(3, "c", "deploy", 5, "b")],
+            45,
+            id="needs",
+        ),
+        pytest.param([dag(2, "b", "test", 30, "skipped")], 30, id="what it needs did not run"),
+        pytest.param(
+            [dag(1, "a", "build", 10), dag(2, "b", "test", 30), stage(3, "c", "deploy", 5)],
+            35,
+            id="a stage job waits for dag jobs of earlier stages",
+        ),
+        pytest.param(
+            [stage(5, "late", "build", 10), stage(2, "early", "test", 1), stage(6, "late2", "build", 20)],
+            21,
+            id="stages in the order of their first job",
+        ),
+    ],
+)
+def test_the_critical_path(jobs: list[Job], expected: int | None) -> None:
+    assert critical_path(jobs) == expected
+
+
+lengths = st.lists(st.tuples(st.integers(0, 50), st.sets(st.integers(0, 7))), min_size=1, max_size=7)
+
+
+@given(lengths)
+def test_the_critical_path_is_the_longest_of_all_chains(told: list[tuple[int, set[int]]]) -> None:
+    jobs = [
+        dag(n, f"j{n}", f"s{n}", length, *(f"j{m}" for m in needs if m < n))
+        for n, (length, needs) in enumerate(told)
+    ]
+    chains = [
+        chain
+        for size in range(1, len(jobs) + 1)
+        for chain in combinations(jobs, size)
+        if all(before.name in after.needs for before, after in pairwise(chain))
+    ]
+    assert critical_path(jobs) == max(sum(job.length_ms or 0 for job in chain) for chain in chains)
