@@ -21,6 +21,7 @@ from tem import clock
 from tem.errors import TemError
 
 LONGEST_DAYS = 730
+NIGHTLY_REREAD = dt.timedelta(days=7)
 _DAY = dt.timedelta(days=1)
 
 
@@ -132,6 +133,11 @@ def since(step: Claim) -> dt.datetime:
     return clock.midnight(dt.date.fromisoformat(step.parameters["first"]))
 
 
+def reread(step: Claim) -> dt.timedelta:
+    """How much further back than the marks to look: a week each night, for what changes without a trace."""
+    return NIGHTLY_REREAD if step.kind == "nightly" else dt.timedelta()
+
+
 def project_of(step: Claim) -> int:
     """The project of a step that has one; another one would be a mistake of the plan."""
     if step.project_id is None:
@@ -182,11 +188,9 @@ def to_roll_up(step: Claim, steps: Collection[RunStep]) -> Span:
 
 
 def to_export(step: Claim) -> list[dt.date]:
-    """The complete days among those that this run folded. Files whose content stands are left alone."""
-    folded = RunStep.objects.get(run_id=step.run_id, phase="roll_up")
-    span = Span.of(folded.cursor)
-    today = dt.date.fromisoformat(step.parameters["today"])
-    return clock.days_between(span.first, min(span.last, today - _DAY)) if span else []
+    """Every complete day of history: what stands is left alone, what a run left behind is written."""
+    known, today = start(), dt.date.fromisoformat(step.parameters["today"])
+    return clock.days_between(known, today - _DAY) if known else []
 
 
 def close_collection(step: Claim, *, now: dt.datetime) -> None:

@@ -81,7 +81,8 @@ def place_projects(step: Claim) -> None:
 
 
 def collect_one(step: Claim) -> None:
-    collect(history.project_of(step), client=Client.from_settings(), since=history.since(step), step=step)
+    since, reread = history.since(step), history.reread(step)
+    collect(history.project_of(step), client=Client.from_settings(), since=since, step=step, reread=reread)
 
 
 def compute_one(step: Claim) -> None:

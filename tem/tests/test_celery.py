@@ -32,9 +32,12 @@ def test_messages_of_two_installations_do_not_meet() -> None:
         queue.clear()
         queue.put({"hint": 1})
         other = {**options, "global_keyprefix": "another:"}
-        with Connection(address, transport_options=other) as theirs, theirs.SimpleQueue("tem-test") as empty:
-            with pytest.raises(Empty):
-                empty.get(block=False)
+        with (
+            Connection(address, transport_options=other) as theirs,
+            theirs.SimpleQueue("tem-test") as empty,
+            pytest.raises(Empty),
+        ):
+            empty.get(block=False)
         message = queue.get(timeout=2)
         assert message.payload == {"hint": 1}
         message.ack()

@@ -17,6 +17,9 @@ from tests.acceptance.plain_gitlab import TOKEN, serving
 from tests.acceptance.small_world import ORG_FILE
 from tests.runs.gate import Gate, a_world
 
+FIRST_VERSION = "select setval(pg_get_serial_sequence('rule_change', 'version'), 1, false)"
+"""A sequence is not rolled back, and files tell the version of the rules."""
+
 
 @pytest.fixture
 def world() -> Gate:
@@ -40,8 +43,8 @@ def gitlab(world: Gate, broker: None, db: None, settings, tmp_path: Path) -> Ite
     """The world served, as the GitLab of the settings, for the org tree in the database."""
     org_file = tmp_path / "org.yaml"
     org_file.write_text(ORG_FILE)
-    with connection.cursor() as sql:  # a sequence is not rolled back, and files tell the version of the rules
-        sql.execute("select setval(pg_get_serial_sequence('rule_change', 'version'), 1, false)")
+    with connection.cursor() as sql:
+        sql.execute(FIRST_VERSION)
     seed_if_empty(str(org_file), now=clock.now())
     with serving(world) as address:
         settings.GITLAB_URL, settings.GITLAB_TOKEN = address, TOKEN

@@ -19,6 +19,7 @@ from django.db import connection
 from tem import clock, embedded, pipeline
 from tests.acceptance.plain_gitlab import TOKEN, serving
 from tests.acceptance.small_world import ORG_FILE
+from tests.runs.conftest import FIRST_VERSION
 from tests.runs.gate import Gate, drain, wait_until
 
 HASH_KEY = "the same for both, or the hashes differ"
@@ -102,7 +103,9 @@ def prepared(django_db_setup: None, django_db_blocker) -> Iterator[str]:
         ours = connection.settings_dict["NAME"]
         connection.close()  # one with a connection cannot be copied
     name = f"{ours}_kill_{os.getpid()}"
-    with _database(name, template=ours):
+    with _database(name, template=ours) as address:
+        with closing(psycopg.connect(address, autocommit=True)) as link:
+            link.execute(FIRST_VERSION)
         yield name
 
 
