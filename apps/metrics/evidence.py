@@ -7,12 +7,12 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from apps.collector.models import Project
+from apps.collector.models import Project, Server
 from apps.metrics.entities import shown
 from apps.metrics.fold import NOTHING, Value, days_of, rounded, running_for, value_of
 from apps.metrics.models import Finding, Scope
 from apps.metrics.registry import by_key
-from apps.metrics.rollup import end_of_day_ms, entries_of, projects_by_scope
+from apps.metrics.rollup import end_of_day_ms, entries_of, projects_by_scope, why
 from apps.metrics.samples import entities, read
 from apps.metrics.words import Aggregate, Metric, Shape, Unit, Window
 from tem import clock
@@ -38,13 +38,17 @@ class Entity:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A value added up again from its entities, with what was left out and why."""
+    """A value added up again from its entities, with what was left out and why.
+
+    `reason`: why there is no value, as it is stored; the entities that are known are listed all the same.
+    """
 
     metric: Metric
     scope: str
     day: dt.date
     window: Window
     exact: Value
+    reason: str = ""
     entities: list[Entity] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
@@ -74,12 +78,17 @@ def evidence(metric_key: str, scope_key: str, day: dt.date, window: str | None =
     rows = entities(metric, window=chosen, day=day, projects=measured)
     paths = dict(Project.objects.filter(pk__in=projects).values_list("pk", "path_with_namespace"))
     left_out = [(paths[project], unmeasured[project]) for project in projects if project in unmeasured]
+    exact = _folded(metric, rows, chosen, day) if measured or not projects else NOTHING
+    reason = why(exact, sorted(reason for _, reason in left_out))
+    if _begins_before_history(chosen, day) and (measured or not left_out) and metric.rows:
+        exact, reason = NOTHING, "before_history"
     return Evidence(
         metric=metric,
         scope=scope_key,
         day=day,
         window=chosen,
-        exact=_folded(metric, rows, chosen, day) if measured or not projects else NOTHING,
+        exact=exact,
+        reason=reason,
         entities=_entities(metric, rows, day=day),
         left_out=left_out + _found(metric, measured, paths),
     )
@@ -90,6 +99,13 @@ def _window(metric: Metric, asked: str | None) -> Window:
     if (chosen is Window.EOD) != (metric.window is Window.EOD):
         raise ValueError(f"{metric.key} has no window {chosen}: its own is {metric.window}.")
     return chosen
+
+
+def _begins_before_history(window: Window, day: dt.date) -> bool:
+    start = Server.objects.filter(history_since__isnull=False).order_by("-probed_at").first()
+    if start is None or start.history_since is None:
+        return False
+    return day - dt.timedelta(days=window.days - 1) < clock.day_of(start.history_since)
 
 
 def _folded(metric: Metric, rows: list[tuple[int, str, int]], window: Window, day: dt.date) -> Value:

@@ -125,10 +125,10 @@ def fold(
             else:
                 end = end_of_day_ms(day) if is_aged else 0
                 value = value_of(metric, running, window=window, end_of_day_ms=end)
-                yield metric, Rolled(day, value, _why(value, missing))
+                yield metric, Rolled(day, value, why(value, missing))
 
 
-def _why(value: Value, missing: list[str]) -> str:
+def why(value: Value, missing: list[str]) -> str:
     """Why there is no value: a project that cannot be measured explains it better than an empty window."""
     if value.numerator is not None:
         return ""

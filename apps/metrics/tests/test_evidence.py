@@ -13,7 +13,7 @@ from django.db import transaction
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from apps.collector.models import IngestionState
+from apps.collector.models import IngestionState, Server
 from apps.metrics.evidence import evidence
 from apps.metrics.models import MetricDaily, Scope
 from apps.metrics.registry import METRICS, by_key
@@ -47,7 +47,7 @@ def test_the_evidence_of_every_value_adds_up_to_it(
                 row.denominator,
                 row.n,
             )
-            assert shown.value == row.value
+            assert (shown.value, shown.reason) == (row.value, row.reason)
             assert len(shown.entities) == row.n
         transaction.set_rollback(True)
 
@@ -124,6 +124,16 @@ def test_what_was_left_out_is_named_with_the_reason(small: dict[str, int]) -> No
     IngestionState.objects.create(level="project", level_id=1, entity="pipelines", unavailable="no_access")
     shown = evidence("pipeline_success_rate", "org", DAY)
     assert (shown.value, shown.entities, shown.left_out) == (None, [], [(path, "no_access")])
+
+
+@pytest.mark.django_db
+def test_a_window_that_begins_before_history_has_entities_but_no_value(small: dict[str, int]) -> None:
+    since = builders.moment("2025-09-01 00:00")
+    Server.objects.create(url="https://gitlab.example.org", history_since=since, probed_at=builders.LONG_AGO)
+    shown = evidence("mr_throughput_wk", "org", DAY)
+    assert (shown.value, shown.n, shown.reason, len(shown.entities)) == (None, 0, "before_history", 2)
+    assert evidence("mr_throughput_wk", "org", dt.date(2025, 9, 7)).value == 2
+    assert evidence("wip_mr_count", "org", DAY).value == 1
 
 
 @pytest.mark.django_db

@@ -51,6 +51,7 @@ def as_json(found: Evidence) -> str:
             "numerator": found.exact.numerator,
             "denominator": found.exact.denominator,
             "n": found.n,
+            "reason": found.reason,
             "entities": [
                 {
                     "project": e.project,
@@ -69,7 +70,7 @@ def as_json(found: Evidence) -> str:
 
 def show(found: Evidence) -> None:
     """The evidence for people."""
-    value = "no value" if found.value is None else f"{found.value} {found.metric.unit}"
+    value = f"no value ({found.reason})" if found.value is None else f"{found.value} {found.metric.unit}"
     title = f"{found.metric.title}, {found.scope}, {found.day} ({found.window}): {value}, n = {found.n}"
     table = Table("project", found.metric.entity, "when", "contribution", "address", title=title)
     for entity in found.entities:
