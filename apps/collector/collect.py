@@ -151,12 +151,19 @@ class _Collection:
             exclude(self._project.pk, reason="no_access", detail=str(last), now=self.now)
             raise GitlabRefused(f"GitLab does not show {self._project}: {last}", reason="no_access") from last
         for endpoint, mark, refusal in self._refusals:
-            is_on = self._place.features.get(endpoint.feature) in ("enabled", "private", "public")
-            mark.refuse("no_access" if is_on else "feature_disabled")
+            mark.refuse("no_access" if self._is_on(endpoint) else "feature_disabled")
             log.info("unavailable", project=str(self._project), entity=endpoint.name, reason=str(refusal))
 
+    def _is_on(self, endpoint: Endpoint) -> bool:
+        return self._place.features.get(endpoint.feature) in ("enabled", "private", "public")
+
     def _is_open(self) -> bool:
-        """By its own page, or by a list that answered before and still does."""
+        """By its own page, or by a list that answered before and still does.
+
+        A project whose page we see, but none of the lists that are switched on, is closed all the same.
+        """
+        if not self._answered and any(self._is_on(endpoint) for endpoint, *_ in self._refusals):
+            return False
         project = f"/projects/{self._project.pk}"
         for path in (project, self._answered):
             try:

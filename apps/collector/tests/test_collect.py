@@ -170,6 +170,14 @@ def test_a_forbidden_project_is_excluded_with_its_reason(gitlab, client):
     assert (found.active, found.included, found.ratio) == (1, 0, 0.0)
 
 
+def test_a_project_that_shows_its_page_but_no_list_is_excluded(gitlab, client):
+    project(active_flag=True, merge_requests_access_level="enabled")
+    gitlab.singles["/projects/7"] = {"id": 7}
+    with pytest.raises(GitlabRefused):
+        run(client)
+    assert coverage(now=NOW).excluded == [("toman/core/api", "no_access")]
+
+
 def test_a_project_that_opens_again_is_admitted(world, client):
     models.Exclusion.objects.create(project_id=7, reason="no_access", since=NOW)
     run(client)
