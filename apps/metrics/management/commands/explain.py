@@ -72,7 +72,9 @@ def show(found: Evidence) -> None:
     """The evidence for people."""
     value = f"no value ({found.reason})" if found.value is None else f"{found.value} {found.metric.unit}"
     title = f"{found.metric.title}, {found.scope}, {found.day} ({found.window}): {value}, n = {found.n}"
-    table = Table("project", found.metric.entity, "when", "contribution", "address", title=title)
+    table = Table(title=title)
+    for column in ("project", found.metric.entity, "when", "contribution", "address"):
+        table.add_column(column, overflow="fold")  # an address that ends in dots leads nowhere
     for entity in found.entities:
         table.add_row(entity.project, entity.label, entity.when, entity.contribution, entity.url)
     console = Console()
