@@ -1,9 +1,8 @@
 """How fast the demo GitLab serves, over real HTTP, beside what the same server does with an empty answer.
 
 Run: python bench/demo_server.py [--seconds 5]. One server process, one keep-alive connection at a time, so
-the server
-has one core and the client another. The limit is the rate of /version: what HTTP alone allows on this
-machine now.
+the server has one core and the client another. The limit is the rate of /version: what HTTP alone allows on
+this machine now.
 """
 
 from __future__ import annotations

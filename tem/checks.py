@@ -86,7 +86,7 @@ def alone(*commands: Sequence[str]) -> int:
 
 def bench() -> int:
     """Every benchmark of bench/, one after the other."""
-    programs = sorted((CHECKOUT / "bench").glob("bench_*.py"))
+    programs = sorted((CHECKOUT / "bench").glob("*.py"))
     if not programs:
         print("bench/ holds no benchmark.")
     return alone(*([PYTHON, str(program)] for program in programs))
