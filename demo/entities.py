@@ -267,7 +267,7 @@ class Project:
     archived: bool = False
     empty: bool = False
     pending_deletion: str | None = None
-    forbidden: bool = False
+    hidden: bool = False
     merge_requests_on: bool = True
     issues_on: bool = True
     builds_on: bool = True

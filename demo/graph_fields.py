@@ -264,4 +264,4 @@ FIELDS["MergeRequest"]["reference"] = lambda made, context, full=False: (
 
 def visible(project: Project | None) -> Project | None:
     """Nothing is said about a project that hides."""
-    return None if project is None or project.forbidden else project
+    return None if project is None or project.hidden else project

@@ -112,7 +112,7 @@ def _group_projects(group: Group, context: Any, **args: Any) -> Connection:
     deep = group.full_path + "/"
     rows = [
         one for path, one in context.world.by_path.items()
-        if not one.forbidden
+        if not one.hidden
         and (one.group is group or (args.get("includeSubgroups") and path.startswith(deep)))
     ]  # fmt: skip
     return connect_sorted(rows, args, name="id", down=True, context=context)

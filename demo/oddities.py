@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def add_oddities(world: World) -> None:
-    """Archived, empty, without merge requests, about to be deleted, forbidden, a fork, a moved one."""
+    """Archived, empty, without merge requests, about to be deleted, hidden, a fork, a moved one."""
     archived = _quiet(world, "old-gateway", "toman/core/platform")
     archived.archived = True
     empty = _quiet(world, "blank-slate", "toman/corporate-services/people", commits=0)
@@ -24,7 +24,7 @@ def add_oddities(world: World) -> None:
     leaving = _quiet(world, "sunset", "toman/exchange/custody")
     leaving.pending_deletion = "2099-01-01"
     secret = _quiet(world, "hsm-keys", "toman/exchange/custody")
-    secret.forbidden = True
+    secret.hidden = True
     _quiet(world, "handbook", "toman/corporate-services", commits=3).issues_on = False
     _fork(world)
     first = next(iter(world.projects.values()))

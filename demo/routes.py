@@ -69,6 +69,7 @@ def group(asked: Asked) -> Any:
 
 
 def _projects(asked: Asked, rows: list[Project]) -> Listing:
+    rows = [row for row in rows if not row.hidden]
     if archived := asked.text("archived"):
         rows = [row for row in rows if row.archived == (archived == "true")]
     for name, late in (("last_activity_after", True), ("last_activity_before", False)):
@@ -205,7 +206,7 @@ def place(asked: Asked, *, address: str, closed: set[int]) -> None:
         return
     world = asked.world
     found = world.projects.get(int(named)) if named.isdigit() else world.by_path.get(named)
-    if found is None:
+    if found is None or found.hidden:
         moved = next((one for one in world.projects.values() if one.old_path and one.old_path == named), None)
         if moved is None:
             raise not_found("Project")
@@ -214,11 +215,3 @@ def place(asked: Asked, *, address: str, closed: set[int]) -> None:
     if found.id in closed:
         raise Refusal(403, {"message": "403 Forbidden"})
     asked.project = found
-
-
-def guard(asked: Asked, template: str) -> None:
-    """What a forbidden project still shows: itself, and nothing below."""
-    if asked.project is not None and asked.project.forbidden and template != "projects/:project":
-        if "repository" in template:
-            raise not_found("Project")
-        raise Refusal(403, {"message": "403 Forbidden"})

@@ -67,7 +67,7 @@ def _below(asked: Asked) -> list[Any]:
     prefix = asked.parts["group"] + "/"
     return [
         one for path, one in asked.world.by_path.items()
-        if path.startswith(prefix) and not one.archived and not one.forbidden
+        if path.startswith(prefix) and not one.archived and not one.hidden
     ]  # fmt: skip
 
 

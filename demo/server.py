@@ -113,7 +113,6 @@ class Server:
         routes.place(
             asked, address=f"{address}?{query}" if query else address, closed=set(self.faults.forbid_project)
         )
-        routes.guard(asked, template)
         found = handler(asked)
         if not isinstance(found, Listing):
             return 200, encode(found), []
