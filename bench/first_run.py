@@ -1,8 +1,9 @@
 """From a fresh clone to an open dashboard, as a new user has it, and the backfill inside it.
 
 Run: python bench/first_run.py. Clones this checkout's HEAD into a folder of its own and says
-`make demo SERVE=0` there. The limit of the backfill is the time in which the same demo GitLab, asked by one connection and with
-nothing stored, answers as many pages of 100 as the backfill made requests. The bars: 90 s and 30 s.
+`make demo SERVE=0` there. The limit of the backfill is the time in which the same demo GitLab, asked by one
+connection and with nothing stored, answers as many pages of 100 as the backfill made requests.
+The bars: 90 s and 30 s.
 """
 
 from __future__ import annotations
