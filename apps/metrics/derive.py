@@ -129,7 +129,8 @@ def mark_rollbacks(cursor: CursorWrapper, placed: PlacedProject) -> None:
 
 _DAG_JOBS = """
     select pipeline_id, job_id, name, stage,
-           (extract(epoch from finished_at - started_at) * 1000)::bigint,
+           case when finished_at >= started_at
+                then (extract(epoch from finished_at - started_at) * 1000)::bigint end,
            coalesce(scheduling_type = 'dag', false), coalesce(needs, '{}')
       from raw_job
      where project_id = %s

@@ -11,6 +11,9 @@ with length as (
      union all
     select 'rollback_time', 'deployment', deployment_key, rollback_ms, true
       from fact_deployment where project_id = %(project)s and is_rollback
+     union all
+    select 'job_duration', 'job', job_id::text, (extract(epoch from finished_at - started_at) * 1000)::bigint, false
+      from raw_job where project_id = %(project)s and finished_at < started_at
 )
 select %(project)s::bigint as project_id,
        case when length_ms < 0 then 'negative_' else 'zero_' end || what as kind,

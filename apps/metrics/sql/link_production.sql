@@ -10,9 +10,11 @@ select d.project_id,
            order by coalesce(d.finished_at, d.updated_at, d.created_at), d.deployment_id
        ) as nth
   from raw_deployment d
-  left join raw_environment e on e.project_id = d.project_id and e.name = d.environment
   left join name_verdict v
          on v.project_id = d.project_id and v.rule = 'production_environment' and v.name = d.environment
  where d.project_id = %(project)s
    and d.status = 'success'
-   and (e.tier = 'production' or v.matches)
+   and (
+       v.matches
+       or d.environment in (select name from raw_environment where project_id = %(project)s and tier = 'production')
+   )

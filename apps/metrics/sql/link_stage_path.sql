@@ -9,7 +9,7 @@ with attempt as (
 longest as (
     select pipeline_id, stage, max((extract(epoch from finished_at - started_at) * 1000)::bigint) as length_ms
       from attempt
-     where nth = 1 and started_at is not null and finished_at is not null
+     where nth = 1 and finished_at >= started_at
      group by pipeline_id, stage
 )
 select pipeline_id, sum(length_ms)::bigint as critical_path_ms from longest group by pipeline_id
