@@ -58,9 +58,9 @@ class Delivery:
         """A tool outside CI reports that it has deployed the newest state, or an older one."""
         project, rng = self.project, self.project.rng
         line = walk(project, head(project), first_parent=True)
-        made = self.runner.deployment("production", line[0].sha, project.default_branch or "", user)
+        made = self.runner.deployer.begin("production", line[0].sha, project.default_branch or "", user)
         yield self.simulation.now + int(rng.uniform(1, 9) * MINUTE)
-        self.runner.settle(made, "success" if rng.random() < 0.95 else "failed")
+        self.runner.deployer.settle(made, "success" if rng.random() < 0.95 else "failed")
 
 
 def environments_of(project: Project, created: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from demo.connections import Connection, connect
 from demo.entities import Commit, Job, MergeRequest, Pipeline, Project, User
-from demo.pipelines import seen
+from demo.job_times import seen
 from demo.times import SECOND, iso_seconds
 
 Resolver = Callable[..., Any]

@@ -9,7 +9,7 @@ from typing import Any
 from demo.connections import Connection, connect, connect_sorted
 from demo.entities import Environment, Group, Pipeline, Project
 from demo.graph_fields import FIELDS, visible
-from demo.pipelines import seen
+from demo.job_times import seen
 from demo.times import parse
 
 SORTS = {"CREATED": "created", "UPDATED": "updated", "MERGED_AT": "merged"}

@@ -286,7 +286,7 @@ class Contributions:
         land(self, made, user or reviewer)
         if made.target_branch == project.default_branch:
             self.runner.start("main", made.target_branch, head(project), user or reviewer)
-            self.runner.landed(made)
+            self.runner.deployer.landed(made)
             closed = [issue for iid in made.closes if (issue := project.by_iid.get(("issue", iid)))]
             self.on_merge(made, closed)
         yield self.simulation.now + int(rng.uniform(2, 30) * SECOND)
@@ -316,6 +316,6 @@ class Contributions:
         yield from self._approve(again, [other])
         land(self, again, other)
         self.runner.start("main", again.target_branch, head(project), other)
-        self.runner.landed(again)
+        self.runner.deployer.landed(again)
         yield self.simulation.now + 5 * SECOND
         move_branch(project, branch, None, at=self.simulation.now, user=other)

@@ -28,7 +28,7 @@ from demo.entities import (
     User,
     Version,
 )  # fmt: skip
-from demo.pipelines import seen
+from demo.job_times import seen
 from demo.projects import project_fields
 from demo.times import SECOND, iso, iso_zoned
 from demo.world import World

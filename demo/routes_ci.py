@@ -6,8 +6,8 @@ from typing import Any
 
 from demo.asking import Asked, between, ordered, same
 from demo.entities import Pipeline
+from demo.job_times import seen
 from demo.paging import Listing, Refusal, bad, not_found
-from demo.pipelines import seen
 
 PIPELINE_ORDERS = {"id": "id", "status": "status", "ref": "ref", "updated_at": "updated", "user_id": "id"}
 DEPLOYMENT_ORDERS = {
