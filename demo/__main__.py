@@ -29,9 +29,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--latency-ms", type=int, default=0)
     parser.add_argument("--rate-limit", type=int, default=0, metavar="PER_MINUTE")
     parser.add_argument("--tier", choices=("free", "premium"), default="premium")
-    parser.add_argument("--faults", type=json.loads, default={}, metavar="JSON")
+    parser.add_argument("--faults", type=_faults, default=Faults(), metavar="JSON")
     parser.add_argument("--token", default="demo-token")
     return parser.parse_args()
+
+
+def _faults(text: str) -> Faults:
+    return Faults.of(json.loads(text))
 
 
 def main() -> None:
@@ -48,7 +52,7 @@ def main() -> None:
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     application = Server(
         world, url=url, token=options.token, premium=options.tier == "premium", latency_ms=options.latency_ms,
-        per_minute=options.rate_limit, faults=Faults.of(options.faults),
+        per_minute=options.rate_limit, faults=options.faults,
     )  # fmt: skip
     config = uvicorn.Config(
         application, http="httptools", loop="uvloop", lifespan="off", access_log=False, log_level="warning",

@@ -19,7 +19,7 @@ from graphql import (
 
 LIMIT = 250
 FIXED = {"mergedAt": 5, "reviewers": 5, "labels": 5}
-GIT = {"commits", "diffStatsSummary", "signature", "repository"}
+GIT = {"commits", "diffStatsSummary", "signature", "repository", "lastCommit"}
 
 
 def score(

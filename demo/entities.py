@@ -1,16 +1,16 @@
 """What a GitLab holds. Instants are milliseconds UTC; None where GitLab answers null.
 
 An entity is changed in place by the simulation, at the instant of the change: what it holds is always the
-state
-at the clock. `json` keeps the rendered REST answer until the next change.
+state at the clock. `json` keeps the rendered REST answer until the next change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
+
+VERIFICATIONS = {"0": "unverified", "1": "unknown_key"}  # by the first letter of a sha
 
 
 @dataclass(slots=True, eq=False)
@@ -39,6 +39,15 @@ class Commit:
     files: int = 1
     web_author: bool = True
     json: Any = None
+
+    @property
+    def title(self) -> str:
+        return self.message.partition("\n")[0]
+
+    @property
+    def verification(self) -> str:
+        """How far GitLab trusts the signature: mostly fully."""
+        return VERIFICATIONS.get(self.sha[0], "verified")
 
 
 @dataclass(slots=True, eq=False)
@@ -273,6 +282,7 @@ class Project:
     builds_on: bool = True
     old_path: str | None = None
     fork_of: Project | None = None
+    shared_with: tuple[str, ...] = ()  # groups that it is a guest of
     visibility: str = "private"
     activity: int = 0
     updated: int = 0
@@ -297,6 +307,3 @@ class Project:
     @property
     def path(self) -> str:
         return f"{self.group.full_path}/{self.name}"
-
-    def everyone(self) -> Iterator[User]:
-        yield from self.team

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields
 from random import Random
 from typing import Any
 
+import msgspec
+
 from demo.paging import Header
 
 HTML = b"<html><head><title>GitLab is not responding</title></head><body><h1>Whoops</h1></body></html>"
@@ -26,23 +28,30 @@ class Faults:
     nul_title: float = 0.0
     unknown_enum: float = 0.0
     missing_key: float = 0.0
-    forbid_project: list[int] = field(default_factory=list)
+    forbid_project: int | list[int] = field(default_factory=list)
     revoke_token_after: int = -1
     null_nodes: float = 0.0
+    partial_error: float = 0.0
 
     def __post_init__(self) -> None:
         self._rng = Random(f"faults/{self.seed}")
         self._served = 0
-        if isinstance(self.forbid_project, int):
-            self.forbid_project = [self.forbid_project]
 
     @classmethod
     def of(cls, wanted: dict[str, Any]) -> Faults:
-        """Raises ValueError for an unknown name."""
+        """Raises ValueError for an unknown name or a value of another kind."""
         known = {one.name for one in fields(cls)}
         if unknown := sorted(set(wanted) - known):
             raise ValueError(f"unknown faults: {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-        return cls(**wanted)
+        try:
+            return msgspec.convert(wanted, cls)
+        except msgspec.ValidationError as error:
+            raise ValueError(str(error)) from error
+
+    @property
+    def closed(self) -> list[int]:
+        """The projects that answer 403."""
+        return [self.forbid_project] if isinstance(self.forbid_project, int) else self.forbid_project
 
     def revoked(self) -> bool:
         """Count a request; true once the token has been used up."""
@@ -55,11 +64,12 @@ class Faults:
         return share > 0 and self._rng.random() < share
 
     def too_many(self, reset_at: int) -> tuple[int, bytes, bytes, list[Header]]:
-        """A 429 in one of three manners: text with Retry-After, headers with a reset time, bare JSON."""
-        manner = self._rng.randrange(3)
-        if manner == 0:
-            return 429, b"Retry later\n", b"text/plain", [(b"Retry-After", b"1")]
-        if manner == 1:
+        """A 429 in one of four manners: with a Retry-After, a senseless one, a reset time, or bare JSON."""
+        manner = self._rng.randrange(4)
+        if manner < 2:
+            wait = (b"1", b"in a while")[manner]
+            return 429, b"Retry later\n", b"text/plain", [(b"Retry-After", wait)]
+        if manner == 2:
             headers = [(b"RateLimit-Limit", b"600"), (b"ratelimit-remaining", b"0"),
                        (b"RateLimit-Reset", b"%d" % reset_at)]  # fmt: skip
             return 429, b"Retry later\n", b"text/plain", headers

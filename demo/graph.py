@@ -11,12 +11,13 @@ from typing import Any
 import msgspec
 from graphql import DocumentNode, GraphQLError, GraphQLSchema, build_schema, parse, validate
 
-from demo import graph_lists  # noqa: F401  fills FIELDS
+from demo import graph_ci, graph_lists  # noqa: F401  fill FIELDS
 from demo.complexity import LIMIT, score
 from demo.connections import Connection
 from demo.entities import Deployment, Environment
+from demo.fielding import FIELDS
 from demo.graph_execution import Quick
-from demo.graph_fields import FIELDS, signature_type
+from demo.graph_fields import signature_type
 from demo.world import World
 
 MOST_TEXT = 10_000
@@ -64,13 +65,15 @@ def _resolver(get: Callable[..., Any]) -> Callable[..., Any]:
 class Context:
     """What resolvers know besides their entity."""
 
-    def __init__(self, world: World, *, cost: int, null_node: Callable[[], bool]) -> None:
-        self.world, self.now, self.score = world, world.now, cost
-        self._null_node = null_node
+    def __init__(self, world: World, *, url: str, cost: int, happens: Callable[[str], bool]) -> None:
+        self.world, self.url, self.now, self.score = world, url, world.now, cost
+        self._happens = happens
 
     def page(self, rows: list[Any]) -> list[Any]:
-        """The rows of a connection; some may be hidden from the asker and come as null."""
-        if rows and self._null_node():
+        """The rows of a connection; one may be hidden from the asker and come as null, or all fail."""
+        if self._happens("partial_error"):
+            raise GraphQLError("Internal server error")
+        if rows and self._happens("null_nodes"):
             return [None, *rows[1:]] if len(rows) > 1 else rows
         return rows
 
@@ -82,11 +85,19 @@ class Context:
         return []
 
 
+class Asked(msgspec.Struct):
+    """The body of a request, by the names of the protocol."""
+
+    query: str
+    variables: dict[str, Any] | None = None
+    operationName: str | None = None  # noqa: N815  the protocol's spelling
+
+
 class Graph:
     """The GraphQL side of one server."""
 
-    def __init__(self, world: World, *, premium: bool) -> None:
-        self.world, self.schema = world, schema(premium=premium)
+    def __init__(self, world: World, *, url: str, premium: bool) -> None:
+        self.world, self.url, self.schema = world, url, schema(premium=premium)
         self._prepared = lru_cache(maxsize=256)(self._prepare)
 
     def _prepare(self, text: str) -> tuple[DocumentNode | None, list[str]]:
@@ -96,23 +107,23 @@ class Graph:
             return None, [error.message]
         return document, [_worded(error.message) for error in validate(self.schema, document)]
 
-    def answer(self, body: bytes, *, null_node: Callable[[], bool]) -> bytes:
+    def answer(self, body: bytes, *, happens: Callable[[str], bool]) -> bytes:
         """The JSON for a request's body: always with status 200."""
         try:
-            asked = msgspec.json.decode(body)
-            text, variables = asked["query"], asked.get("variables") or {}
-        except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
+            asked = msgspec.json.decode(body, type=Asked)
+        except msgspec.DecodeError:
             return _errors("No query string was present")
+        text, variables, operation = asked.query, asked.variables or {}, asked.operationName
         if len(text) > MOST_TEXT:
             return _errors("Query too large")
         document, problems = self._prepared(text)
         if document is None or problems:
             return _errors(*problems)
-        cost = score(document, self.schema, variables, asked.get("operationName"))
+        cost = score(document, self.schema, variables, operation)
         if cost > LIMIT:
             return _errors(f"Query has complexity of {cost}, which exceeds max complexity of {LIMIT}")
-        context = Context(self.world, cost=cost, null_node=null_node)
-        return self._execute(document, variables, asked.get("operationName"), context)
+        context = Context(self.world, url=self.url, cost=cost, happens=happens)
+        return self._execute(document, variables, operation, context)
 
     def _execute(
         self, document: DocumentNode, variables: dict[str, Any], name: str | None, context: Context

@@ -1,6 +1,4 @@
-"""The lists of projects, merge requests, pipelines, jobs, issues and deployments by GraphQL, and single
-ones.
-"""
+"""The lists that GraphQL gives of the main things, how they are narrowed and ordered, and single ones."""
 
 from __future__ import annotations
 
@@ -8,7 +6,8 @@ from typing import Any
 
 from demo.connections import Connection, connect, connect_sorted
 from demo.entities import Environment, Group, Pipeline, Project
-from demo.graph_fields import FIELDS, visible
+from demo.fielding import FIELDS
+from demo.graph_fields import visible
 from demo.job_times import seen
 from demo.times import parse
 
@@ -134,5 +133,5 @@ FIELDS["Project"] |= {
     "issues": _issues,
     "environment": lambda project, context, name=None: project.environments.get(name),
 }
-FIELDS["Pipeline"]["jobs"] = _jobs
-FIELDS["Environment"]["deployments"] = _deployments
+FIELDS.setdefault("Pipeline", {})["jobs"] = _jobs
+FIELDS.setdefault("Environment", {})["deployments"] = _deployments

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def add_oddities(world: World) -> None:
-    """Archived, empty, without merge requests, about to be deleted, hidden, a fork, a moved one."""
+    """Archived, empty, without merge requests, about to be deleted, hidden, a fork, a guest, a moved one."""
     archived = _quiet(world, "old-gateway", "toman/core/platform")
     archived.archived = True
     empty = _quiet(world, "blank-slate", "toman/corporate-services/people", commits=0)
@@ -27,6 +27,9 @@ def add_oddities(world: World) -> None:
     secret.hidden = True
     _quiet(world, "handbook", "toman/corporate-services", commits=3).issues_on = False
     _fork(world)
+    world.add_group("partners", None)
+    guest = _quiet(world, "rate-cards", "partners")
+    guest.shared_with = ("toman/exchange",)
     first = next(iter(world.projects.values()))
     first.old_path = f"toman/legacy/{first.name}"
 

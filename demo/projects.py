@@ -29,7 +29,10 @@ def project_fields(project: Project, *, web: str, url: str) -> dict[str, Any]:
         "creator_id": project.team[0].id, "import_status": "none", "open_issues_count": 0,
         "lfs_enabled": True,
         "shared_runners_enabled": True, "ci_default_git_depth": 20, "public_jobs": True,
-        "shared_with_groups": [],
+        "shared_with_groups": [
+            {"group_full_path": path, "group_access_level": 30, "expires_at": None}
+            for path in project.shared_with
+        ],
         "marked_for_deletion_at": project.pending_deletion,
         "marked_for_deletion_on": project.pending_deletion,
         "remove_source_branch_after_merge": True, "autoclose_referenced_issues": True,

@@ -7,6 +7,7 @@ from typing import Any
 from demo.entities import Event, Issue, LabelEvent, MergeRequest, Note, Project, StateEvent, Version
 from demo.render_ci import CiAnswers
 from demo.render_company import Raw, encode, kept
+from demo.repository import number_of
 from demo.times import SECOND, iso
 
 __all__ = ["Render", "encode"]
@@ -134,7 +135,7 @@ class Render(CiAnswers):
         }  # fmt: skip
 
     def label_event(self, owner: MergeRequest | Issue, event: LabelEvent) -> dict[str, Any]:
-        label = {"id": 900 + len(event.label), "name": event.label, "color": "#428BCA", "description": None}
+        label = {"id": number_of(event.label), "name": event.label, "color": "#428BCA", "description": None}
         return {
             "id": event.id, "user": self.user(event.user), "created_at": iso(event.at),
             "resource_type": type(owner).__name__, "resource_id": owner.id, "label": label,

@@ -26,7 +26,7 @@ class CodeAnswers(CompanyAnswers):
         author = commit.author
         return {
             "id": commit.sha, "short_id": commit.sha[:8], "created_at": iso_zoned(commit.committed),
-            "parent_ids": commit.parents, "title": commit.message.partition("\n")[0],
+            "parent_ids": commit.parents, "title": commit.title,
             "message": commit.message,
             "author_name": author.name, "author_email": author.email,
             "authored_date": iso_zoned(commit.authored),
@@ -47,7 +47,11 @@ class CodeAnswers(CompanyAnswers):
 
     def signature(self, commit: Commit) -> dict[str, Any]:
         kind = "PGP" if commit.signature == "GPG" else commit.signature
-        common = {"signature_type": kind, "verification_status": "verified", "commit_source": "gitaly"}
+        common = {
+            "signature_type": kind,
+            "verification_status": commit.verification,
+            "commit_source": "gitaly",
+        }
         if kind == "PGP":
             return {
                 **common, "gpg_key_id": 1, "gpg_key_primary_keyid": "8254AAB3FBD54AC9",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from typing import Any
+from zlib import crc32
 
 from demo.entities import Commit, Event, Project, User
 
@@ -40,6 +41,11 @@ BASES = {
     "state": 50_000_000,
     "label": 60_000_000,
 }  # fmt: skip
+
+
+def number_of(name: str) -> int:
+    """An id for what has only a name here: the same name has the same one."""
+    return crc32(name.encode())
 
 
 def subject(project: Project) -> str:
@@ -113,7 +119,7 @@ def push_event(
         "commit_from": before,
         "commit_to": to,
         "ref": ref,
-        "commit_title": commit.message.partition("\n")[0] if commit else None,
+        "commit_title": commit.title if commit else None,
         "ref_count": ref_count,
     }
     name = {"pushed": "pushed to", "created": "pushed new", "removed": "deleted"}[action]

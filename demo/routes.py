@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
+from demo import REVISION, VERSION
 from demo import routes_ci as ci
 from demo import routes_code as code
 from demo import routes_items as items
@@ -15,7 +16,7 @@ from demo.entities import Group, Project
 from demo.paging import Listing, Refusal, not_found
 from demo.times import DAY, iso
 
-VERSION = {"version": "17.8.1-ee", "revision": "3b2d1c0f9aa"}
+BUILD = {"version": VERSION, "revision": REVISION}
 PROJECT_ORDERS = {
     "id": "id", "name": "name", "path": "name", "created_at": "created", "last_activity_at": "activity",
     "updated_at": "activity",
@@ -23,11 +24,11 @@ PROJECT_ORDERS = {
 
 
 def version(asked: Asked) -> Any:
-    return VERSION
+    return BUILD
 
 
 def metadata(asked: Asked) -> Any:
-    return {**VERSION, "enterprise": True, "kas": {"enabled": False, "externalUrl": None, "version": None}}
+    return {**BUILD, "enterprise": True, "kas": {"enabled": False, "externalUrl": None, "version": None}}
 
 
 def me(asked: Asked) -> Any:
@@ -86,9 +87,14 @@ def projects(asked: Asked) -> Listing:
 def group_projects(asked: Asked) -> Listing:
     path = _group(asked).full_path
     deep = asked.flag("include_subgroups")
+
+    def within(place: str) -> bool:
+        return place == path or (deep and place.startswith(path + "/"))
+
+    shared = asked.text("with_shared") not in ("false", "0")  # by default a group lists its guests too
     rows = [
         one for one in asked.world.projects.values()
-        if one.group.full_path == path or (deep and one.path.startswith(path + "/"))
+        if within(one.group.full_path) or (shared and any(within(place) for place in one.shared_with))
     ]  # fmt: skip
     listing = _projects(asked, rows)
     listing.keyset = False
@@ -163,6 +169,7 @@ TABLE: dict[str, Handler] = {
     f"{REPO}/commits/:sha/signature": code.signature,
     f"{REPO}/commits/:sha/merge_requests": code.commit_merge_requests,
     f"{REPO}/merge_base": code.merge_base,
+    f"{REPO}/compare": code.compare,
     "projects/:project/protected_branches": code.protected_branches,
     "projects/:project/issues": items.issues,
     ISSUE: items.issue,
@@ -199,7 +206,7 @@ def find(path: str) -> tuple[str, Handler, dict[str, str]]:
     raise Refusal(404, {"error": "404 Not Found"})
 
 
-def place(asked: Asked, *, address: str, closed: set[int]) -> None:
+def place(asked: Asked, *, address: str, closed: list[int]) -> None:
     """Find the project that the path names. Raises Refusal where it moved, hides or is closed."""
     named = asked.parts.get("project")
     if named is None:

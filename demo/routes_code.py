@@ -85,6 +85,23 @@ def merge_base(asked: Asked) -> Any:
     return asked.show.commit(found)
 
 
+def compare(asked: Asked) -> Any:
+    """What `to` has that `from` has not, oldest first. We keep no files, so there are no diffs."""
+    _needs_repository(asked)
+    if not (asked.text("from") and asked.text("to")):
+        raise bad("from is missing, to is missing")
+    start, end = resolve(asked.project, asked.text("from")), resolve(asked.project, asked.text("to"))
+    if start is None or end is None:
+        raise not_found("Ref")
+    known = {commit.sha for commit in walk(asked.project, start)}
+    listed = [asked.show.commit(one) for one in walk(asked.project, end)[::-1] if one.sha not in known]
+    return {
+        "commit": listed[-1] if listed else None, "commits": listed, "diffs": [], "compare_timeout": False,
+        "compare_same_ref": start == end,
+        "web_url": f"{asked.show.web(asked.project)}/-/compare/{start}...{end}",
+    }  # fmt: skip
+
+
 def branches(asked: Asked) -> Listing:
     names = sorted(name for name in asked.project.branches if asked.text("search") in name)
     return Listing(names, lambda name: asked.show.branch(asked.project, name))

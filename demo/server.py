@@ -10,16 +10,15 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs
 
-import msgspec
-
 from demo import routes
 from demo.asking import Asked
+from demo.control import control
 from demo.faults import HTML, Faults
 from demo.graph import Graph
 from demo.limits import Budget
 from demo.paging import Cased, Header, Listing, Refusal, page
 from demo.render import Render, encode
-from demo.times import SECOND, iso
+from demo.times import SECOND
 from demo.world import World
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -42,7 +41,7 @@ class Server:
     ) -> None:
         self.world, self.url = world, url
         self.show = Render(world, url=url, premium=premium)
-        self.graph = Graph(world, premium=premium)
+        self.graph = Graph(world, url=url, premium=premium)
         self.faults = faults or Faults()
         self._token, self._latency, self._budget = token.encode(), latency_ms / 1000, Budget(per_minute)
         self.counts: Counter[str] = Counter()
@@ -56,7 +55,8 @@ class Server:
         raw = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
         body = await _body(receive) if scope["method"] == "POST" else b""
         if raw.startswith("/-/demo/"):
-            await self._reply(send, *self._control(scope["method"], raw, body))
+            status, answer = control(self, scope["method"], raw, body)
+            await self._reply(send, status, answer, JSON, [])
             return
         if self._latency:
             await asyncio.sleep(self._latency)
@@ -97,7 +97,7 @@ class Server:
                 if scope["method"] != "POST":
                     raise Refusal(404, {"error": "404 Not Found"})
                 self.counts["graphql"] += 1
-                return 200, self.graph.answer(body, null_node=lambda: self.faults.happens("null_nodes")), []
+                return 200, self.graph.answer(body, happens=self.faults.happens), []
             if not raw.startswith("/api/v4/") or scope["method"] not in ("GET", "HEAD"):
                 raise Refusal(404, {"error": "404 Not Found"})
             return self._rest(raw, scope["query_string"].decode("latin-1"))
@@ -110,9 +110,7 @@ class Server:
         params = parse_qs(query, keep_blank_values=True) if query else {}
         asked = Asked(self.world, self.show, params, parts)
         address = f"{self.url}{raw}"
-        routes.place(
-            asked, address=f"{address}?{query}" if query else address, closed=set(self.faults.forbid_project)
-        )
+        routes.place(asked, address=f"{address}?{query}" if query else address, closed=self.faults.closed)
         found = handler(asked)
         if not isinstance(found, Listing):
             return 200, encode(found), []
@@ -161,27 +159,6 @@ class Server:
         if self._date[0] != second:
             self._date = (second, formatdate(second, usegmt=True).encode())
         return self._date[1]
-
-    def _control(self, method: str, path: str, body: bytes) -> tuple[int, bytes, bytes, list[Header]]:
-        """The demo's own doors: clock, faults, statistics."""
-        try:
-            wanted = msgspec.json.decode(body) if body else {}
-            if path == "/-/demo/clock":
-                if method == "POST":
-                    self.world.move_to(self.world.now + int(float(wanted["advance_seconds"]) * SECOND))
-                return 200, encode({"now": iso(self.world.now)}), JSON, []
-            if path == "/-/demo/faults":
-                if method == "POST":
-                    self.faults = Faults.of(wanted)
-                shown = {name: value for name, value in vars(self.faults).items() if not name.startswith("_")}
-                return 200, encode(shown), JSON, []
-            if path == "/-/demo/reset-stats" and method == "POST":
-                self.counts.clear()
-            if path in ("/-/demo/stats", "/-/demo/reset-stats"):
-                return 200, encode(dict(self.counts)), JSON, []
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            return 400, encode({"error": str(error)}), JSON, []
-        return 404, b'{"error":"404 Not Found"}', JSON, []
 
 
 async def _body(receive: Callable[[], Awaitable[dict[str, Any]]]) -> bytes:
