@@ -6,9 +6,9 @@ from demo.entities import Environment, Project, Release, Tag, User
 from demo.pipelines import Runner
 from demo.repository import head, next_id, push_event, walk
 from demo.simulation import Life, Simulation
-from demo.times import DAY, HOUR, MINUTE
+from demo.times import DAY, HOUR, MINUTE, iso
 
-ODD_TAGS = ("release-{n}", "2026.{n}", "v{n}", "1.{n}-hotfix_", "nightly-{n}")
+ODD_TAGS = ("release-{month}", "1.{n}", "v{n}", "1.{n}-hotfix_", "nightly-{n}")  # no SemVer, all of them
 
 
 class Delivery:
@@ -47,18 +47,21 @@ class Delivery:
         rng, version = self.project.rng, self._version
         if rng.random() > self.project.habits.semver:
             count = self.project.counters["odd_tag"] = self.project.counters.get("odd_tag", 0) + 1
-            return rng.choice(ODD_TAGS).format(n=count)
+            month = (iso(self.simulation.now) or "")[:7]
+            return rng.choice(ODD_TAGS).format(n=count, month=month)
         part = rng.choices((0, 1, 2), (1, 5, 10))[0]
         version[part] += 1
         version[part + 1 :] = [0] * (2 - part)
         suffix = "-rc.1" if rng.random() < 0.08 else ""
-        return f"v{version[0]}.{version[1]}.{version[2]}{suffix}"
+        letter = "v" if rng.random() < 0.85 else ""
+        return f"{letter}{version[0]}.{version[1]}.{version[2]}{suffix}"
 
     def by_api(self, user: User) -> Life:
         """A tool outside CI reports that it has deployed the newest state, or an older one."""
         project, rng = self.project, self.project.rng
         line = walk(project, head(project), first_parent=True)
-        made = self.runner.deployer.begin("production", line[0].sha, project.default_branch or "", user)
+        back = min(rng.choices((0, 1, 2), (92, 5, 3))[0], len(line) - 1)
+        made = self.runner.deployer.begin("production", line[back].sha, project.default_branch or "", user)
         yield self.simulation.now + int(rng.uniform(1, 9) * MINUTE)
         self.runner.deployer.settle(made, "success" if rng.random() < 0.95 else "failed")
 

@@ -235,6 +235,7 @@ class Issue:
     notes: list[Note] = field(default_factory=list)
     assignee: User | None = None
     confidential: bool = False
+    moved_to: int | None = None
     json: Any = None
 
 

@@ -30,6 +30,10 @@ class Tracker:
         fate = rng.random()
         if fate < 0.07:
             return
+        if fate < 0.085:
+            yield after_work(self.simulation.now, rng.expovariate(1 / 5))
+            self._move_away(issue, author)
+            return
         hours = 3 if "SLA::24h" in issue.labels else 22
         yield after_work(self.simulation.now, rng.expovariate(1 / hours) * (1 + 4 * (fate < 0.2)))
         if issue.state == "opened":
@@ -45,7 +49,7 @@ class Tracker:
     def _open(self, author: User) -> Issue:
         project, rng, now = self.project, self.project.rng, self.simulation.now
         number = project.counters["issue_iid"] = project.counters.get("issue_iid", 0) + 1
-        kind = "incident" if rng.random() < 0.05 else "issue"
+        kind = rng.choices(("issue", "incident", "task"), (91, 5, 4))[0]
         made = Issue(
             next_id(project, "issue"), number, project, author, subject(project), now, now, type=kind
         )
@@ -67,6 +71,12 @@ class Tracker:
         """Closed now, by hand or by a merge."""
         issue.state, issue.closed, issue.closed_by = "closed", self.simulation.now, user
         self._turn(issue, user, "closed")
+
+    def _move_away(self, issue: Issue, user: User) -> None:
+        """Closed here; it goes on in a project that the token does not see."""
+        if issue.state == "opened":
+            issue.moved_to = next_id(self.project, "issue")
+            self.close(issue, user)
 
     def _reopen(self, issue: Issue, user: User) -> None:
         issue.state, issue.closed, issue.closed_by = "opened", None, None

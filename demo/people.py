@@ -27,8 +27,12 @@ class People:
         self._rng = Random(f"{seed}/people")
         self._names: set[str] = set()
         self.ghost = self._add(User(100, "ghost", "Ghost User", "ghost@example.org"))
-        self.renovate = self._add(User(101, "renovate-bot", "Renovate Bot", "renovate-bot@example.org"))
-        self.merge_bot = self._add(User(102, "merge-bot", "Merge Bot", "merge-bot@example.org", bot=True))
+        self.renovate = self._add(
+            User(101, "renovate-bot", "Renovate Bot", "renovate-bot@example.org", bot=True)
+        )
+        self.merge_bot = self._add(
+            User(102, "merge-bot", "Merge Bot", "merge-bot@example.org")
+        )  # only its name tells
         self.reader = self._add(User(103, "tem-reader", "TEM Reader", "tem-reader@example.org"))
         size = max(14, projects)
         self._of_line = {line: [self._person() for _ in range(size)] for line in lines}

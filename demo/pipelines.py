@@ -8,7 +8,7 @@ from demo.habits import JobSpec
 from demo.job_times import plan, seconds_run
 from demo.repository import next_id
 from demo.simulation import Life, Simulation
-from demo.times import MINUTE, SECOND, after_work
+from demo.times import DAY, MINUTE, SECOND, after_work
 
 
 class Runner:
@@ -132,9 +132,12 @@ class Runner:
         self.mark(pipeline, "canceled", finished=now, duration=seconds_run(pipeline.jobs))
 
     def _perhaps_retry(self, pipeline: Pipeline, broken: Job) -> Life:
-        rng = self.project.rng
-        if rng.random() < self.project.habits.in_place:
-            yield after_work(self.simulation.now, rng.uniform(0.1, 3))
+        """Soon, or weeks later, or never."""
+        rng, soon = self.project.rng, self.project.habits.in_place
+        chance = rng.random()
+        if chance < soon + 0.03:
+            late = 0 if chance < soon else int(rng.uniform(7, 40) * DAY)
+            yield after_work(self.simulation.now + late, rng.uniform(0.1, 3))
             yield from self._retry(pipeline, broken)
 
     def _retry(self, pipeline: Pipeline, broken: Job) -> Life:

@@ -6,15 +6,16 @@ from collections.abc import Callable
 from random import Random
 
 from demo.delivery import Delivery
-from demo.entities import Project, User
+from demo.entities import Issue, LabelEvent, MergeRequest, Project, User
 from demo.habits import ci_file
 from demo.issues import Tracker
 from demo.merge_requests import Contributions
 from demo.pipelines import Runner
-from demo.repository import head, make_commit, move_branch, push_event, subject
+from demo.repository import head, make_commit, move_branch, next_id, push_event, subject
 from demo.simulation import Life, Simulation
 from demo.times import DAY, HOUR, OPENS, WORKDAY, is_workday, zone_offset
 
+Deed = Callable[[], Life | None]  # done at once, or the beginning of a life
 RELEASES = {"tags": 0.3, "both": 0.3}  # a working day
 
 
@@ -64,25 +65,26 @@ class ProjectLife:
     def _plan_day(self, midnight: int) -> None:
         project, rng, habits = self.project, self.project.rng, self.project.habits
         if habits.nightly:
-            self._at(midnight + 2 * HOUR, self._nightly())
+            self._at(midnight + 2 * HOUR, self._nightly)
         if not is_workday(midnight + 12 * HOUR):
             if rng.random() < 0.03:
-                self._at(midnight + int(rng.uniform(10, 20) * HOUR), self._direct_push())
+                self._at(midnight + int(rng.uniform(10, 20) * HOUR), self._direct_push)
             return
-        often: tuple[tuple[float, Callable[[], Life]], ...] = (
+        often: tuple[tuple[float, Deed], ...] = (
             (habits.merge_requests, self._contribution),
             (habits.issues, lambda: self.tracker.life(rng.choice(project.team))),
             (habits.direct, self._direct_push),
             (habits.force, self._force_push),
             (0.004, self._bulk_push),
+            (0.004, self._tidy),
             (0.03 * habits.nightly, self._matrix),
             (RELEASES.get(habits.delivery, 0), lambda: self.delivery.release(rng.choice(project.team))),
             (0.7 * (habits.delivery == "api"), lambda: self.delivery.by_api(self.bots["project"])),
         )
-        for rate, begin in often:
+        for rate, deed in often:
             for _ in range(_count(rng, rate)):
                 moment = midnight + OPENS + int(rng.betavariate(1.6, 1.9) * WORKDAY)
-                self._at(moment, begin())
+                self._at(moment, deed)
 
     def _contribution(self) -> Life:
         rng = self.project.rng
@@ -90,50 +92,54 @@ class ProjectLife:
         author = self.bots["renovate"] if rng.random() < 0.1 else rng.choice(self.project.team)
         return self.contributions.work(author, target=target)
 
-    def _at(self, moment: int, life: Life) -> None:
+    def _at(self, moment: int, deed: Deed) -> None:
         def later() -> Life:
             yield moment
-            yield from life
+            life = deed()
+            if life is not None:
+                yield from life
 
         self.simulation.begin(later())
 
-    def _nightly(self) -> Life:
+    def _nightly(self) -> None:
         project = self.project
         self.runner.start("nightly", "main", head(project), self.bots["project"], "schedule")
-        return
-        yield
 
-    def _matrix(self) -> Life:
+    def _matrix(self) -> None:
         project = self.project
         self.runner.start("matrix", "main", head(project), project.rng.choice(project.team), "web")
-        return
-        yield
 
-    def _direct_push(self) -> Life:
+    def _direct_push(self) -> None:
         project, rng, now = self.project, self.project.rng, self.simulation.now
         user = rng.choice(project.team)
         commit = make_commit(project, user, now, (head(project),), subject(project))
         move_branch(project, "main", commit.sha, at=now, user=user)
         self.runner.start("main", "main", commit.sha, user)
-        return
-        yield
 
-    def _force_push(self) -> Life:
+    def _force_push(self) -> None:
         """The newest commit is amended and the protected branch pushed over."""
         project, rng, now = self.project, self.project.rng, self.simulation.now
         user, old = rng.choice(project.team), project.commits[head(project)]
         commit = make_commit(project, user, now, old.parents[:1], old.message, authored=old.authored)
         move_branch(project, "main", commit.sha, at=now, user=user)
         self.runner.start("main", "main", commit.sha, user)
-        return
-        yield
 
-    def _bulk_push(self) -> Life:
+    def _bulk_push(self) -> None:
         """More refs at once than GitLab lists: one event that names none."""
         user = self.project.rng.choice(self.project.team)
         push_event(self.project, None, None, None, at=self.simulation.now, user=user, count=0, ref_count=7)
-        return
-        yield
+
+    def _tidy(self) -> None:
+        """One label on everything at once: many rows with one and the same updated_at."""
+        project, now = self.project, self.simulation.now
+        label = f"quarter::{now // DAY // 91 % 4 + 1}"
+        everything: list[Issue | MergeRequest] = [*project.issues, *project.merge_requests]
+        for one in everything:
+            if label not in one.labels:
+                one.labels = [*one.labels, label]
+                number = next_id(project, "label")
+                one.label_events.append(LabelEvent(number, project.team[0], now, label, "add"))
+                one.updated, one.json = now, None
 
 
 def _count(rng: Random, rate: float) -> int:

@@ -157,7 +157,7 @@ class Render(CiAnswers):
             "due_date": None, "confidential": issue.confidential, "discussion_locked": None,
             "issue_type": issue.type, "web_url": f"{self.web(project)}/-/issues/{issue.iid}",
             "time_stats": TIME_STATS, "task_completion_status": {"count": 0, "completed_count": 0},
-            "has_tasks": False, "severity": "UNKNOWN", "moved_to_id": None, "imported": False,
+            "has_tasks": False, "severity": "UNKNOWN", "moved_to_id": issue.moved_to, "imported": False,
             "imported_from": "none",
             "references": {"short": f"#{issue.iid}", "relative": f"#{issue.iid}",
             "full": f"{project.path}#{issue.iid}"},

@@ -72,7 +72,8 @@ def _round(work: Contributions, made: MergeRequest, reviewer: User) -> Life:
         thread = f"{rng.getrandbits(160):040x}"
         kind = rng.choice(("DiffNote", "DiffNote", "DiscussionNote", None))
         remark, internal = rng.choice(REMARKS), rng.random() < 0.03
-        work.note(made, reviewer, remark, kind=kind, thread=thread, internal=internal)
+        speaker = reviewer if rng.random() > 0.005 else work.bots["ghost"]  # an account that is gone
+        work.note(made, speaker, remark, kind=kind, thread=thread, internal=internal)
         yield simulation.now + int(rng.uniform(1, 15) * MINUTE)
     yield after_work(simulation.now, rng.expovariate(1 / 2))
     work.note(made, made.author, "Done.", kind="DiscussionNote", thread=made.notes[-1].thread)
@@ -109,13 +110,16 @@ def _abandon(work: Contributions, made: MergeRequest, user: User) -> Life:
     made.state, made.closed, made.closed_by = "closed", simulation.now, user
     work.turn(made, user, "closed")
     if rng.random() < 0.35:
-        yield after_work(simulation.now, rng.expovariate(1 / 8))
+        hours = 8 if rng.random() < 0.85 else 150  # the next days, or weeks later
+        yield after_work(simulation.now, rng.expovariate(1 / hours))
         made.state, made.closed, made.closed_by = "opened", None, None
         work.turn(made, user, "reopened")
         return
     if made.source_branch in project.branches and rng.random() < 0.7:
         yield simulation.now + int(rng.uniform(0, 3) * DAY)
         move_branch(project, made.source_branch, None, at=simulation.now, user=user)
+    if rng.random() < 0.05:
+        made.commits, made.updated, made.json = [], simulation.now, None  # the branch was reset
     if rng.random() < 0.08:
         yield simulation.now + DAY
         project.merge_requests.remove(made)  # deleted for good
@@ -142,11 +146,13 @@ def _merge(work: Contributions, made: MergeRequest, reviewer: User, *, machine: 
 
 
 def _afterwards(work: Contributions, made: MergeRequest, reviewer: User) -> Life:
-    """A word that comes when all is done: no review any more."""
+    """Words and approvals that come when all is done: no review any more."""
     rng = work.project.rng
     if rng.random() < 0.04:
         yield after_work(work.simulation.now, rng.uniform(0.5, 12))
         work.note(made, reviewer, "Works well in production.")
+        if not any(user is reviewer for user, _ in made.approvals):
+            work.approve(made, reviewer)
 
 
 def _revert(work: Contributions, made: MergeRequest, user: User) -> Life:

@@ -26,6 +26,15 @@ def test_the_clock_moves_only_when_told(other: Gitlab) -> None:
     assert other.get("/-/demo/clock").json == {"now": "2026-06-16T10:00:00.000Z"}
 
 
+@pytest.mark.parametrize("seconds", [-1, "soon", None, 1e300])
+def test_the_clock_never_goes_back_or_astray(other: Gitlab, seconds: object) -> None:
+    before = other.get("/-/demo/clock").json
+    answer = other.ask("/-/demo/clock", method="POST", body={"advance_seconds": seconds})
+    assert answer.status == 400 and answer.json["error"]
+    assert other.get("/-/demo/clock").json == before
+    assert other.ask("/-/demo/nothing", method="POST", body={}).status == 404
+
+
 @pytest.mark.parametrize(
     ("fault", "kinds"),
     [
@@ -42,6 +51,7 @@ def test_faulty_answers(other: Gitlab, fault: str, kinds: set[tuple[int, str]]) 
     if fault == "status_429":
         told = {bool(one.header("retry-after")) + 2 * bool(one.header("ratelimit-reset")) for one in answers}
         assert told == {0, 1, 2}
+        assert {one.header("retry-after") for one in answers} == {None, "1", "in a while"}
 
 
 def test_cut_answers(other: Gitlab) -> None:
@@ -74,6 +84,7 @@ def test_forbidden_and_revoked(other: Gitlab) -> None:
     other.control("faults", {"revoke_token_after": 2})
     assert [other.get("version").status for _ in range(3)] == [200, 200, 401]
     other.control("faults", {})
+    assert "Expected" in other.control("faults", {"drip": "often"})["error"]
     assert "unknown faults: colour" in other.control("faults", {"colour": 1})["error"]
 
 

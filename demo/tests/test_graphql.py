@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphql import build_schema, get_named_type, is_enum_type, is_input_object_type
+from graphql import build_schema, get_named_type, is_enum_type, is_input_object_type, is_object_type
 
 from demo.graph import schema
 from demo.tests.conftest import Gitlab
@@ -117,6 +117,42 @@ def test_unauthorised_rows_are_null(start: Callable[..., Gitlab]) -> None:
     assert nodes[0] is None and all(nodes[1:])
 
 
+def test_a_connection_may_fail_while_the_rest_is_answered(start: Callable[..., Gitlab]) -> None:
+    failing = start("--faults", '{"partial_error": 1.0}')
+    query = f'{{ project(fullPath: "{PATH}") {{ name issues(first: 5) {{ nodes {{ iid }} }} }} }}'
+    answer = failing.graphql(query)
+    assert answer["data"]["project"] == {"name": "engine", "issues": None}
+    assert answer["errors"][0]["path"] == ["project", "issues"]
+
+
+def test_signatures_of_many_commits_in_one_query(gitlab: Gitlab) -> None:
+    rest = "projects/toman%2Fexchange%2Ftrading%2Fengine/repository/commits"
+    rows = gitlab.get(f"{rest}?per_page=25").json
+    trees = " ".join(
+        f'c{place}: tree(ref: "{row["id"]}") {{ lastCommit {{ sha signature {{ verificationStatus }} }} }}'
+        for place, row in enumerate(rows)
+    )
+    answer = gitlab.graphql(f'{{ project(fullPath: "{PATH}") {{ repository {{ {trees} }} }} }}')
+    found = answer["data"]["project"]["repository"]
+    assert [found[f"c{place}"]["lastCommit"]["sha"] for place in range(25)] == [row["id"] for row in rows]
+    signed = {row["id"]: gitlab.get(f"{rest}/{row['id']}/signature") for row in rows}
+    for place, row in enumerate(rows):
+        told, rest_told = found[f"c{place}"]["lastCommit"]["signature"], signed[row["id"]]
+        assert (told is None) == (rest_told.status == 404)
+        if told:
+            assert told["verificationStatus"].lower() == rest_told.json["verification_status"]
+    query = """query($path: ID!) { project(fullPath: $path) {
+      repository { tree(ref: "nowhere") { lastCommit { sha } } } } }"""
+    answer = gitlab.graphql(query, path=PATH)["data"]["project"]["repository"]
+    assert answer["tree"] == {"lastCommit": None}
+
+
+def test_every_field_of_the_schema_is_answered_by_a_row() -> None:
+    for name, type_ in schema(premium=True).type_map.items():
+        if is_object_type(type_) and not name.startswith("__"):
+            assert all("get" in field.extensions for field in type_.fields.values()), name
+
+
 def test_rest_and_graphql_tell_the_same(gitlab: Gitlab) -> None:
     query = """query($path: ID!, $iid: String!) { project(fullPath: $path) { mergeRequest(iid: $iid) {
       id state createdAt mergedAt mergeCommitSha approvalsRequired approvedBy { nodes { id } }
@@ -139,6 +175,14 @@ def test_rest_and_graphql_tell_the_same(gitlab: Gitlab) -> None:
 @pytest.mark.parametrize("query", ["{ nonsense }", "{ project { id } }", "{", ""])
 def test_wrong_queries_are_errors_with_status_200(gitlab: Gitlab, query: str) -> None:
     answer = gitlab.ask("/api/graphql", method="POST", body={"query": query})
+    assert answer.status == 200 and answer.json["errors"] and "data" not in answer.json
+
+
+@pytest.mark.parametrize(
+    "body", [7, [], {}, {"query": 7}, {"query": "{ currentUser { id } }", "variables": []}]
+)
+def test_a_senseless_body_is_an_error_with_status_200(gitlab: Gitlab, body: Any) -> None:
+    answer = gitlab.ask("/api/graphql", method="POST", body=body)
     assert answer.status == 200 and answer.json["errors"] and "data" not in answer.json
 
 

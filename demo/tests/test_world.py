@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+
 import pytest
 
 from demo.habits import LINES
@@ -9,6 +12,7 @@ from demo.render import Render, encode
 from demo.times import DAY, HOUR, after_work, from_work, iso, iso_seconds, parse, to_work
 from demo.world import World
 
+SEMVER = re.compile(r"v?\d+\.\d+\.\d+(-rc\.1)?\Z")
 START, NOW = parse("2026-04-01"), parse("2026-06-15T10:00:00Z")
 
 
@@ -107,6 +111,36 @@ def test_the_four_manners_of_merging_are_there(world: World) -> None:
         for one in world.projects.values()
         for commit in one.commits.values()
     )
+
+
+def test_late_and_odd_things_happen(world: World) -> None:
+    projects = world.projects.values()
+    merge_requests = [made for one in projects for made in one.merge_requests]
+    issues = [issue for one in projects for issue in one.issues]
+    pipelines = [made for one in projects for made in one.pipelines]
+    assert any(made.finished and made.finished - made.created > 7 * DAY for made in pipelines), "late retry"
+    assert any(made.status == "success" and any(job.retried for job in made.jobs) for made in pipelines)
+    assert any(made.merged and at > made.merged for made in merge_requests for _, at in made.approvals)
+    assert any(made.state == "closed" and not made.commits for made in merge_requests), "branch was reset"
+    assert any(made.merged and made.commits[0].authored > made.merged for made in merge_requests)
+    assert any(made.source_project_id is None for made in merge_requests), "fork is gone"
+    assert {"issue", "incident", "task"} == {issue.type for issue in issues}
+    assert any(issue.moved_to for issue in issues)
+    together = Counter((made.project.id, made.updated) for made in merge_requests)
+    assert max(together.values()) > 20, "a label put on everything at once"
+
+
+def test_only_some_machines_say_that_they_are(world: World) -> None:
+    people = world.people
+    assert people.renovate.bot and not people.merge_bot.bot and people.merge_bot.name == "Merge Bot"
+    projects_bots = [user for user in people.everyone.values() if user.username.startswith("project_")]
+    assert projects_bots and all(user.bot for user in projects_bots)
+
+
+def test_tags_are_semver_with_and_without_a_letter_or_none(world: World) -> None:
+    tags = [name for one in world.projects.values() for name in one.tags]
+    kinds = {"v" * name.startswith("v") + "semver" * bool(SEMVER.match(name)) for name in tags}
+    assert {"vsemver", "semver", ""} <= kinds
 
 
 def test_some_lists_are_longer_than_a_page(world: World) -> None:
