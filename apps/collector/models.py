@@ -17,6 +17,17 @@ def of_project(**options: Any) -> models.ForeignKey:
     )
 
 
+class Removable(models.Model):
+    """A row that GitLab may lose. It is marked, not erased: what was published can still be explained."""
+
+    deleted_at = models.DateTimeField(
+        null=True, help_text="When the sweep of ids found it gone from GitLab; it counts no longer."
+    )
+
+    class Meta:
+        abstract = True
+
+
 class Collected(models.Model):
     """Any row that came from GitLab. `fetched_at` moves only when the content does."""
 
@@ -45,6 +56,9 @@ class Project(Collected):
     created_at = models.DateTimeField(null=True)
     last_activity_at = models.DateTimeField(null=True)
     in_scope = models.BooleanField(default=True, help_text="Listed under a root group by the last discovery.")
+    settled_at = models.DateTimeField(
+        null=True, help_text="Archived, and collected to its last state: it is left alone from then on."
+    )
 
     class Meta:
         db_table = "dim_project"
@@ -86,7 +100,7 @@ class Branch(Collected):
         return self.branch
 
 
-class RawMergeRequest(Collected):
+class RawMergeRequest(Removable, Collected):
     mr_id = models.BigIntegerField(primary_key=True)
     project = of_project()
     iid = models.BigIntegerField()
@@ -110,7 +124,14 @@ class RawMergeRequest(Collected):
     lines_added = models.IntegerField(null=True)
     lines_removed = models.IntegerField(null=True)
     gitlab_approvals_required = models.IntegerField(null=True, help_text="Null where the tier has none.")
+    reviewer_ids = ArrayField(models.BigIntegerField(), null=True, help_text="Whom GitLab asked to review.")
     detail_at = models.DateTimeField(null=True, help_text="The updated_at for which details were read.")
+    versions_at = models.DateTimeField(
+        null=True, help_text="When its versions were read, once merged: from then on they stand for ever."
+    )
+    links_at = models.DateTimeField(
+        null=True, help_text="The updated_at for which GitLab told which issues it closes."
+    )
     # Settled by the fact build, as METRICS.md section 5 defines them:
     approvals_required = models.IntegerField(null=True)
     approvals_given = models.IntegerField(null=True)
@@ -151,10 +172,30 @@ class RawMergeRequestVersion(Collected):
     head_sha = models.TextField(null=True, blank=True)
     base_sha = models.TextField(null=True, blank=True)
     created_at = models.DateTimeField()
+    rewrites = models.BooleanField(
+        null=True,
+        help_text="Whether its history lacks the head of the version before; null where nothing tells it.",
+    )
 
     class Meta:
         db_table = "raw_mr_version"
         indexes = [models.Index(fields=["project", "mr_id"], name="raw_mr_version_mr")]
+
+
+class RawMergeRequestIssue(Collected):
+    """An issue that a merge request closes, by GitLab's word or by its own: here, or in another project."""
+
+    project = of_project()
+    mr_id = models.BigIntegerField()
+    issue_project = models.TextField(help_text="The number of the issue's project, or its path as written.")
+    issue_iid = models.BigIntegerField()
+
+    class Meta:
+        db_table = "raw_mr_issue"
+        constraints = [
+            models.UniqueConstraint(fields=["mr_id", "issue_project", "issue_iid"], name="raw_mr_issue_key")
+        ]
+        indexes = [models.Index(fields=["project", "mr_id"], name="raw_mr_issue_mr")]
 
 
 class RawMergeRequestEvent(Collected):
@@ -203,7 +244,7 @@ class RawCommit(Collected):
         return self.commit_id[:12]
 
 
-class RawPipeline(Collected):
+class RawPipeline(Removable, Collected):
     pipeline_id = models.BigIntegerField(primary_key=True)
     project = of_project()
     iid = models.BigIntegerField(null=True)
@@ -331,7 +372,7 @@ class RawRelease(Collected):
         return self.tag_name
 
 
-class RawIssue(Collected):
+class RawIssue(Removable, Collected):
     issue_id = models.BigIntegerField(primary_key=True)
     project = of_project()
     iid = models.BigIntegerField()
@@ -413,6 +454,9 @@ class IngestionState(models.Model):
     unavailable = models.CharField(
         max_length=32, blank=True, help_text="Why GitLab refused it, from the closed list."
     )
+    dirty_at = models.DateTimeField(
+        null=True, help_text="Somebody told us at this moment that it changed; read it whatever else says no."
+    )
 
     class Meta:
         db_table = "ingestion_state"
@@ -480,7 +524,12 @@ class Quarantine(models.Model):
     entity_id = models.TextField(blank=True)
     reason = models.TextField()
     payload_hash = models.CharField(max_length=64)
+    endpoint = models.CharField(
+        max_length=64, blank=True, db_default="", help_text="The row of the endpoint table it came by."
+    )
+    parent_id = models.BigIntegerField(null=True, help_text="The merge request or pipeline it belongs to.")
     first_seen_at = models.DateTimeField()
+    asked_again_at = models.DateTimeField(null=True, help_text="When somebody asked to have it read again.")
 
     class Meta:
         db_table = "quarantine"
