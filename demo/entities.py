@@ -215,6 +215,11 @@ class Release:
     released: int
     description: str = ""
 
+    @property
+    def id(self) -> str:
+        """A release is addressed by its tag."""
+        return self.tag.name
+
 
 @dataclass(slots=True, eq=False)
 class Issue:

@@ -35,7 +35,8 @@ plain(
     id=gid("Ci::Pipeline"), iid=text("iid"), status=upper("status"), sha=_sha, ref="ref", refPath=_ref_path,
     createdAt=time("created"), updatedAt=time("updated"), startedAt=time("started"),
     finishedAt=time("finished"), committedAt=always(None), duration="duration", queuedDuration=_waited,
-    user="user", mergeRequestEventType=_event, configSource=always("REPOSITORY_SOURCE"),
+    user="user", commit=lambda pipeline, _: pipeline.project.commits.get(pipeline.sha),
+    mergeRequestEventType=_event, configSource=always("REPOSITORY_SOURCE"),
     complete=lambda pipeline, _: pipeline.finished is not None,
     active=lambda pipeline, _: pipeline.status in ("created", "running"),
 )  # fmt: skip

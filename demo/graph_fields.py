@@ -70,8 +70,22 @@ def _tree(project: Project, context: Any, ref: str | None = None, **path: Any) -
     return None if project.empty else project.commits[sha] if sha else ()
 
 
+def _last_commit(commit: Commit | tuple[()], context: Any) -> Commit | None:
+    """The commit that last touched the tree. As git simplifies history, a merge that changed nothing itself
+    may be passed over for what it brought in: so it is here for one merge commit in four.
+    """
+    if not commit or len(commit.parents) < 2 or commit.sha[1] not in "048c":
+        return commit or None
+    return commit.project.commits.get(commit.parents[-1], commit)
+
+
 plain("Repository", rootRef="default_branch", empty="empty", exists=always(True), tree=_tree)
-plain("Tree", lastCommit=lambda commit, context: commit or None)
+plain("Tree", lastCommit=_last_commit)
+plain(
+    "Release",
+    tagName="tag.name", name="tag.name", createdAt=time("created"), releasedAt=time("released"),
+    author="author", upcomingRelease=lambda release, context: release.released > context.now,
+)  # fmt: skip
 
 
 def _reference(made: MergeRequest, context: Any, full: bool = False) -> str:

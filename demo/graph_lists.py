@@ -11,7 +11,7 @@ from demo.graph_fields import visible
 from demo.job_times import seen
 from demo.times import parse
 
-SORTS = {"CREATED": "created", "UPDATED": "updated", "MERGED_AT": "merged"}
+SORTS = {"CREATED": "created", "UPDATED": "updated", "MERGED_AT": "merged", "RELEASED_AT": "released"}
 
 
 def _between(rows: list[Any], args: dict[str, Any], **names: str) -> list[Any]:
@@ -114,13 +114,30 @@ def _group_projects(group: Group, context: Any, **args: Any) -> Connection:
         if not one.hidden
         and (one.group is group or (args.get("includeSubgroups") and path.startswith(deep)))
     ]  # fmt: skip
+    return _projects(rows, args, context)
+
+
+def _projects(rows: list[Project], args: dict[str, Any], context: Any) -> Connection:
+    if args.get("ids") is not None:
+        wanted = {str(text).rpartition("/")[2] for text in args["ids"]}
+        rows = [row for row in rows if str(row.id) in wanted]
     return connect_sorted(rows, args, name="id", down=True, context=context)
+
+
+def _all_projects(source: Any, context: Any, **args: Any) -> Connection:
+    return _projects([one for one in context.world.projects.values() if not one.hidden], args, context)
+
+
+def _releases(project: Project, context: Any, **args: Any) -> Connection:
+    args["sort"] = args.get("sort") or "RELEASED_AT_DESC"
+    return _sorted(list(project.releases.values()), args, context)
 
 
 FIELDS["Query"] = {
     "currentUser": lambda source, context: context.world.people.reader,
     "group": lambda source, context, fullPath: context.world.groups.get(fullPath),  # noqa: N803
     "project": lambda source, context, fullPath: visible(context.world.by_path.get(fullPath)),  # noqa: N803
+    "projects": _all_projects,
     "queryComplexity": lambda source, context: context,
     "metadata": lambda source, context: context,
 }
@@ -131,6 +148,7 @@ FIELDS["Project"] |= {
     "pipelines": _pipelines,
     "pipeline": _pipeline,
     "issues": _issues,
+    "releases": _releases,
     "environment": lambda project, context, name=None: project.environments.get(name),
 }
 FIELDS.setdefault("Pipeline", {})["jobs"] = _jobs

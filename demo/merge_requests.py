@@ -7,7 +7,7 @@ from collections.abc import Callable
 from demo import review
 from demo.entities import Commit, Event, Issue, MergeRequest, Note, Project, StateEvent, User, Version
 from demo.pipelines import Runner
-from demo.repository import head, make_commit, move_branch, next_id, record, subject
+from demo.repository import head, make_commit, move_branch, next_id, record, stir, subject
 from demo.simulation import Life, Simulation
 from demo.times import DAY, MINUTE, after_work
 
@@ -145,6 +145,8 @@ class Contributions:
         number = next_id(self.project, "note")
         made.notes.append(Note(number, author, now, body, action, kind, internal, thread or f"{number:040x}"))
         made.updated, made.json = now, None
+        if action is None:
+            stir(self.project, now)
 
     def push_again(self, made: MergeRequest) -> None:
         """The author pushes: further commits, an amended one, or the whole branch on a newer base."""

@@ -7,6 +7,7 @@ from typing import Any
 from zlib import crc32
 
 from demo.entities import Commit, Event, Project, User
+from demo.times import HOUR
 
 ZEROS = "0" * 40
 SCRIPTS = (
@@ -88,8 +89,13 @@ def make_commit(
 def record(project: Project, event: Event) -> None:
     """Add a line to the activity."""
     project.events.append(event)
-    project.activity = max(project.activity, event.at)
-    project.json = None
+    stir(project, event.at)
+
+
+def stir(project: Project, at: int) -> None:
+    """Something that people did: last_activity_at moves, unless it did within the hour before."""
+    if at - project.activity >= HOUR:
+        project.activity, project.json = at, None
 
 
 def move_branch(project: Project, name: str, to: str | None, *, at: int, user: User, count: int = 1) -> None:

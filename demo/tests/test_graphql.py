@@ -125,16 +125,35 @@ def test_a_connection_may_fail_while_the_rest_is_answered(start: Callable[..., G
     assert answer["errors"][0]["path"] == ["project", "issues"]
 
 
-def test_signatures_of_many_commits_in_one_query(gitlab: Gitlab) -> None:
-    rest = "projects/toman%2Fexchange%2Ftrading%2Fengine/repository/commits"
-    rows = gitlab.get(f"{rest}?per_page=25").json
+def _trees(rows: list[Any]) -> str:
     trees = " ".join(
         f'c{place}: tree(ref: "{row["id"]}") {{ lastCommit {{ sha signature {{ verificationStatus }} }} }}'
         for place, row in enumerate(rows)
     )
-    answer = gitlab.graphql(f'{{ project(fullPath: "{PATH}") {{ repository {{ {trees} }} }} }}')
-    found = answer["data"]["project"]["repository"]
-    assert [found[f"c{place}"]["lastCommit"]["sha"] for place in range(25)] == [row["id"] for row in rows]
+    return f'{{ project(fullPath: "{PATH}") {{ repository {{ {trees} }} }} }}'
+
+
+def test_some_merges_are_passed_over_for_what_they_brought(gitlab: Gitlab) -> None:
+    rows = [
+        row for row in gitlab.everything("projects/toman%2Fexchange%2Ftrading%2Fengine/repository/commits")
+        if len(row["parent_ids"]) > 1
+    ]  # fmt: skip
+    told = []
+    for start in range(0, 48, 12):
+        trees = gitlab.graphql(_trees(rows[start : start + 12]))["data"]["project"]["repository"]
+        told += [tree["lastCommit"]["sha"] for tree in trees.values()]
+    others = [(sha, row) for sha, row in zip(told, rows, strict=False) if sha != row["id"]]
+    assert 3 < len(others) < 24 and all(sha in row["parent_ids"] for sha, row in others)
+
+
+def test_signatures_of_many_commits_in_one_query(gitlab: Gitlab) -> None:
+    rest = "projects/toman%2Fexchange%2Ftrading%2Fengine/repository/commits"
+    rows = [row for row in gitlab.get(f"{rest}?per_page=60").json if len(row["parent_ids"]) == 1]
+    refused = gitlab.graphql(_trees(rows[:16]))
+    assert "exceeds max complexity of 250" in refused["errors"][0]["message"]
+    rows = rows[:12]
+    found = gitlab.graphql(_trees(rows))["data"]["project"]["repository"]
+    assert [found[f"c{place}"]["lastCommit"]["sha"] for place in range(12)] == [row["id"] for row in rows]
     signed = {row["id"]: gitlab.get(f"{rest}/{row['id']}/signature") for row in rows}
     for place, row in enumerate(rows):
         told, rest_told = found[f"c{place}"]["lastCommit"]["signature"], signed[row["id"]]
@@ -145,6 +164,65 @@ def test_signatures_of_many_commits_in_one_query(gitlab: Gitlab) -> None:
       repository { tree(ref: "nowhere") { lastCommit { sha } } } } }"""
     answer = gitlab.graphql(query, path=PATH)["data"]["project"]["repository"]
     assert answer["tree"] == {"lastCommit": None}
+
+
+PROBE = """query($n: Int!, $since: Time, $after: String) { group(fullPath: "toman") {
+  projects(includeSubgroups: true, first: $n, after: $after) { pageInfo { hasNextPage endCursor } nodes {
+    id fullPath lastActivityAt archived repository { rootRef tree { lastCommit { sha } } }
+    mergeRequests(updatedAfter: $since, first: 1) { nodes { id } }
+    issues(updatedAfter: $since, first: 1) { nodes { id } }
+    pipelines(updatedAfter: $since, first: 1) { nodes { id } }
+    children: pipelines(updatedAfter: $since, source: "parent_pipeline", first: 1) { nodes { id } }
+    releases(first: 1, sort: CREATED_DESC) { nodes { tagName createdAt } } } } } }"""
+
+
+def test_what_has_changed_below_a_group(gitlab: Gitlab) -> None:
+    since = "2026-06-15T06:00:00Z"
+    page = gitlab.graphql(PROBE, n=100, since=since)["data"]["group"]["projects"]
+    rest = {
+        row["path_with_namespace"]: row
+        for row in gitlab.everything("groups/toman/projects?include_subgroups=true&with_shared=false")
+    }
+    assert not page["pageInfo"]["hasNextPage"] and {one["fullPath"] for one in page["nodes"]} == set(rest)
+    moved = 0
+    for node in page["nodes"]:
+        base = f"projects/{rest[node['fullPath']]['id']}"
+        assert node["lastActivityAt"] == rest[node["fullPath"]]["last_activity_at"][:19] + "Z"
+        for name, path in (("mergeRequests", "merge_requests"), ("pipelines", "pipelines")):
+            if node[name] is None:
+                assert gitlab.get(f"{base}/{path}").status == 403
+                continue
+            rows = gitlab.get(f"{base}/{path}?updated_after={since}&per_page=1").json
+            assert bool(node[name]["nodes"]) == bool(rows)
+            moved += bool(rows)
+        released = gitlab.get(f"{base}/releases?order_by=created_at&per_page=1").json
+        assert [one["tagName"] for one in node["releases"]["nodes"]] == [row["tag_name"] for row in released]
+    assert moved > 4 and any(node["children"] and node["children"]["nodes"] for node in page["nodes"])
+
+
+def test_pipelines_bring_their_commit_and_its_signature(gitlab: Gitlab) -> None:
+    query = """query($path: ID!) { project(fullPath: $path) { pipelines(first: 50) {
+      nodes { sha commit { sha signature { verificationStatus } } } } } }"""
+    nodes = gitlab.graphql(query, path=PATH)["data"]["project"]["pipelines"]["nodes"]
+    assert len(nodes) == 50 and all(node["commit"]["sha"] == node["sha"] for node in nodes)
+    assert {bool(node["commit"]["signature"]) for node in nodes} == {True, False}
+
+
+def test_many_projects_by_name_or_id_in_one_query(gitlab: Gitlab) -> None:
+    rows = gitlab.everything("groups/toman/projects?include_subgroups=true&with_shared=false")
+    named = " ".join(
+        f'p{place}: project(fullPath: "{row["path_with_namespace"]}") {{ id issues(first: 100) {{'
+        " nodes { id iid } pageInfo { hasNextPage endCursor } } }"
+        for place, row in enumerate(rows[:14])
+    )
+    answer = gitlab.graphql(f"{{ {named} }}")["data"]
+    assert [one["id"] for one in answer.values()] == [
+        f"gid://gitlab/Project/{row['id']}" for row in rows[:14]
+    ]
+    ids = [f"gid://gitlab/Project/{row['id']}" for row in rows[:20]]
+    query = "query($ids: [ID!]) { projects(ids: $ids, first: 20) { nodes { id } } }"
+    found = gitlab.graphql(query, ids=ids)["data"]["projects"]["nodes"]
+    assert sorted(one["id"] for one in found) == sorted(ids)
 
 
 def test_every_field_of_the_schema_is_answered_by_a_row() -> None:
