@@ -124,7 +124,7 @@ class MergeRequest:
     additions: int = 0
     deletions: int = 0
     files: int = 0
-    closes: list[int] = field(default_factory=list)
+    closes: list[Issue] = field(default_factory=list)
     pipelines: list[Pipeline] = field(default_factory=list)
     deployed: int | None = None
     json: Any = None

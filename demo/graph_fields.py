@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from demo import REVISION, VERSION
+from demo.closing import SITE
 from demo.complexity import LIMIT
 from demo.entities import Commit, MergeRequest, Note, Project, User
 from demo.fielding import (
@@ -95,7 +96,8 @@ def _reference(made: MergeRequest, context: Any, full: bool = False) -> str:
 plain(
     "MergeRequest",
     id=gid("MergeRequest"), iid=text("iid"), state="state", draft="draft", title="title",
-    description="description", author="author", mergeUser="merge_user",
+    description=lambda made, context: made.description.replace(SITE, context.url),
+    author="author", mergeUser="merge_user",
     createdAt=time("created"), updatedAt=time("updated"), mergedAt=time("merged"), preparedAt=time("created"),
     sourceBranch="source_branch", targetBranch="target_branch", sourceProjectId="source_project_id",
     targetProjectId="project.id", projectId="project.id", mergeCommitSha="merge_commit_sha",
@@ -161,7 +163,7 @@ plain(
     title="title", author="author", closedAsDuplicateOf=always(None), severity=always("UNKNOWN"),
     labels=nested(lambda issue: issue.labels),
     mergeRequestsCount=lambda issue, _: sum(
-        issue.iid in made.closes for made in issue.project.merge_requests
+        issue in made.closes for made in issue.project.merge_requests
     ),
 )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from demo.entities import Event, Issue, LabelEvent, MergeRequest, Note, Project, StateEvent, User
+from demo.entities import Event, Issue, LabelEvent, Note, Project, StateEvent, User
 from demo.repository import next_id, record, subject
 from demo.simulation import Life, Simulation
 from demo.times import MINUTE, after_work
@@ -91,8 +91,13 @@ class Tracker:
         issue.notes.append(Note(number, user, now, state, action, thread=f"{number:040x}"))
         issue.updated, issue.json = now, None
 
-    def on_merge(self, merge_request: MergeRequest, issues: list[Issue]) -> None:
-        """A merge closes what its description names."""
-        for issue in issues:
-            if issue.state == "opened":
-                self.close(issue, merge_request.merge_user or self.project.team[0])
+    def closed_at(self, moment: int, issue: Issue, user: User) -> Life:
+        """A merge, here or in another project, closes the issue at that instant."""
+        yield moment
+        if issue.state == "opened":
+            self.close(issue, user)
+
+    def old(self, author: User, at: int) -> None:
+        """An issue from before history begins, which nobody works on."""
+        self.simulation.now = at
+        self._open(author).type = "issue"

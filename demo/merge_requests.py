@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from demo import review
+from demo.closing import Find, closed_by, wording
 from demo.entities import Commit, Event, Issue, MergeRequest, Note, Project, StateEvent, User, Version
 from demo.pipelines import Runner
 from demo.repository import head, make_commit, move_branch, next_id, record, stir, subject
@@ -21,7 +22,9 @@ class Contributions:
         self, project: Project, simulation: Simulation, runner: Runner, bots: dict[str, User]
     ) -> None:
         self.project, self.simulation, self.runner, self.bots = project, simulation, runner, bots
-        self.on_merge: Callable[[MergeRequest, list[Issue]], None] = lambda merge_request, issues: None
+        self.on_merge: Callable[[MergeRequest], None] = lambda merge_request: None
+        self.find: Find = lambda path: project if path == project.path else None
+        self.others: list[Project] = []  # whose issues may be closed from here
 
     def work(self, author: User, *, target: str | None = None) -> Life:
         """Someone works on something and brings it in."""
@@ -60,10 +63,17 @@ class Contributions:
         commits: list[Commit] = []
         parent = base
         for moment in moments:
-            message = subject(self.project) if commits else title
+            message = self._message() if commits else title
             commits.append(make_commit(self.project, author, moment, (parent,), message))
             parent = commits[-1].sha
         return commits
+
+    def _message(self) -> str:
+        """What a commit says; some say what they close."""
+        words = subject(self.project)
+        if self.project.rng.random() < 0.05 and (able := self._open_issues()):
+            words += f"\n\nFixes #{self.project.rng.choice(able).iid}"
+        return words
 
     def open(
         self,
@@ -109,16 +119,20 @@ class Contributions:
 
     def _choose_issue(self, made: MergeRequest) -> None:
         project, rng = self.project, self.project.rng
-        able = [issue for issue in project.issues[-25:] if issue.state == "opened" and issue.type == "issue"]
+        able = self._open_issues()
         if able and not made.description and rng.random() < 0.5 and made.author not in self.bots.values():
-            issue = rng.choice(able)
-            made.closes = [issue.iid]
-            made.description = f"What it says.\n\nCloses #{issue.iid}"
+            far = rng.choice(self.others) if self.others else None
+            made.description = f"What it says.\n\n{wording(rng, project, able, far)}"
+
+    def _open_issues(self) -> list[Issue]:
+        issues = self.project.issues[-25:]
+        return [issue for issue in issues if issue.state == "opened" and issue.type == "issue"]
 
     def version(self, made: MergeRequest, commits: list[Commit], base: str) -> None:
         """The diff after a push."""
         number, sha = next_id(self.project, "version"), commits[-1].sha
         made.commits = commits
+        made.closes = closed_by(made, self.find)
         made.versions.append(Version(number, self.simulation.now, sha, base, list(commits)))
         made.additions = sum(commit.additions for commit in commits)
         made.deletions = sum(commit.deletions for commit in commits)
@@ -149,12 +163,15 @@ class Contributions:
             stir(self.project, now)
 
     def push_again(self, made: MergeRequest) -> None:
-        """The author pushes: further commits, an amended one, or the whole branch on a newer base."""
+        """The author pushes: further commits, an amended one, the whole branch on a newer base, or less."""
         project, rng, now = self.project, self.project.rng, self.simulation.now
         author, kind = made.author or self.bots["ghost"], rng.random()
         base, commits = made.versions[-1].base, list(made.commits)
-        if kind < 0.68:
-            added = [make_commit(project, author, now, (commits[-1].sha,), subject(project))]
+        if kind < 0.03 and len(commits) > 1:
+            commits.pop()
+            added: list[Commit] = []
+        elif kind < 0.68:
+            added = [make_commit(project, author, now, (commits[-1].sha,), self._message())]
             commits += added
         elif kind < 0.88:
             last = commits.pop()
@@ -164,9 +181,14 @@ class Contributions:
             base = head(project, made.target_branch)
             commits = added = self.rebased(made, base)
         move_branch(project, made.source_branch, commits[-1].sha, at=now, user=author, count=len(added))
-        words = f"added {len(added)} commit{'s' * (len(added) > 1)}\n\n<ul></ul>"
-        self.note(made, author, words, action="commit")
+        self.tell_of_push(made, author, len(added))
         self.version(made, commits, base)
+
+    def tell_of_push(self, made: MergeRequest, user: User, count: int) -> None:
+        """GitLab's note on a push; there is none where no commit is new."""
+        if count:
+            words = f"added {count} commit{'s' * (count > 1)}\n\n<ul></ul>"
+            self.note(made, user, words, action="commit")
 
     def rebased(self, made: MergeRequest, base: str) -> list[Commit]:
         """The same work on another base: new shas and committer dates, old author dates."""

@@ -43,4 +43,5 @@ def _rebase(contributions: Contributions, made: MergeRequest, target: str, user:
         move_branch(
             contributions.project, made.source_branch, commits[-1].sha, at=now, user=user, count=len(commits)
         )
+    contributions.tell_of_push(made, user, len(commits))
     contributions.version(made, commits, target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+from demo.closing import OLD, Find
 from demo.delivery import Delivery
 from demo.entities import Issue, LabelEvent, MergeRequest, Project, User
 from demo.habits import ci_file
@@ -23,19 +24,22 @@ class ProjectLife:
     """One project and everything that goes on in it."""
 
     def __init__(self, project: Project, bots: dict[str, User], *, start: int) -> None:
-        self.project, self.bots = project, bots
+        self.project, self.bots, self._start = project, bots, start
         self.simulation = Simulation(start)
         self.runner = Runner(project, self.simulation, ci_file(project.habits))
         self.contributions = Contributions(project, self.simulation, self.runner, bots)
         self.tracker = Tracker(project, self.simulation)
         self.delivery = Delivery(project, self.simulation, self.runner)
-        self.contributions.on_merge = self.tracker.on_merge
+        self.contributions.on_merge = self._close_issues
+        self.others: dict[int, ProjectLife] = {}
         self._found(start)
         self.simulation.begin(self._days(start))
 
     def _found(self, start: int) -> None:
         """What was there before: some commits, a branch, an old import whose merge has no date."""
         project, rng = self.project, self.project.rng
+        for number in range(OLD):
+            self.tracker.old(rng.choice(project.team), start - (390 - 30 * number) * DAY)
         parents: tuple[str, ...] = ()
         for number in range(12):
             at = project.created + number * 30 * DAY + rng.randrange(DAY)
@@ -52,6 +56,23 @@ class ProjectLife:
             project.branches["old-work"] = old.sha
         self.simulation.run_until(start)
 
+    def meet(self, others: list[ProjectLife], find: Find) -> None:
+        """Who lives beside us. Lives go on one after the other, so we may only touch those behind us, and
+        only what they held before history began.
+        """
+        self.others = {life.project.id: life for life in others}
+        self.contributions.others = [life.project for life in others]
+        self.contributions.find = find
+
+    def _close_issues(self, merge_request: MergeRequest) -> None:
+        """A merge closes what it names, here and in other projects."""
+        user = merge_request.merge_user or self.project.team[0]
+        for issue in merge_request.closes:
+            life = self if issue.project is self.project else self.others.get(issue.project.id)
+            if life:
+                moment = self.simulation.now
+                life.simulation.begin(life.tracker.closed_at(moment, issue, user))
+
     def _days(self, start: int) -> Life:
         """Every local day from the first on."""
         day = start // DAY
@@ -66,6 +87,8 @@ class ProjectLife:
         project, rng, habits = self.project, self.project.rng, self.project.habits
         if habits.nightly:
             self._at(midnight + 2 * HOUR, self._nightly)
+        if project.index % 8 == 3 and (midnight - self._start) // DAY == 30:
+            self._at(midnight + 11 * HOUR, self._tidy)
         if not is_workday(midnight + 12 * HOUR):
             if rng.random() < 0.03:
                 self._at(midnight + int(rng.uniform(10, 20) * HOUR), self._direct_push)
@@ -76,7 +99,7 @@ class ProjectLife:
             (habits.direct, self._direct_push),
             (habits.force, self._force_push),
             (0.004, self._bulk_push),
-            (0.004, self._tidy),
+            (0.001, self._tidy),
             (0.03 * habits.nightly, self._matrix),
             (RELEASES.get(habits.delivery, 0), lambda: self.delivery.release(rng.choice(project.team))),
             (0.7 * (habits.delivery == "api"), lambda: self.delivery.by_api(self.bots["project"])),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from demo.closing import SITE
 from demo.entities import Event, Issue, LabelEvent, MergeRequest, Note, Project, StateEvent, Version
 from demo.render_ci import CiAnswers
 from demo.render_company import Raw, encode, kept
@@ -33,7 +34,8 @@ class Render(CiAnswers):
         reference = f"{project.path}!{made.iid}"
         return {
             "id": made.id, "iid": made.iid, "project_id": project.id, "title": made.title,
-            "description": made.description, "state": made.state, "created_at": iso(made.created),
+            "description": made.description.replace(SITE, self.url), "state": made.state,
+            "created_at": iso(made.created),
             "updated_at": iso(made.updated), "merged_by": user, "merge_user": user,
             "merged_at": iso(made.merged),
             "closed_by": self.user(made.closed_by), "closed_at": iso(made.closed),
@@ -83,7 +85,8 @@ class Render(CiAnswers):
             return {**common, "approved": bool(given)}
         return {
             "id": made.id, "iid": made.iid, "project_id": made.project.id, "title": made.title,
-            "description": made.description, "state": made.state, "created_at": iso(made.created),
+            "description": made.description.replace(SITE, self.url), "state": made.state,
+            "created_at": iso(made.created),
             "updated_at": iso(made.updated), "merge_status": "can_be_merged", "approved": not left, **common,
             "approvals_required": made.required, "approvals_left": left, "require_password_to_approve": False,
             "suggested_approvers": [], "approvers": [], "approver_groups": [], "approval_rules_left": [],

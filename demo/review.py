@@ -135,7 +135,7 @@ def _merge(work: Contributions, made: MergeRequest, reviewer: User, *, machine: 
     if to_default:
         work.runner.start("main", made.target_branch, head(project), user)
         work.runner.deployer.landed(made)
-        work.on_merge(made, [issue for iid in made.closes if (issue := project.by_iid.get(("issue", iid)))])
+        work.on_merge(made)
     yield simulation.now + int(rng.uniform(2, 30) * SECOND)
     if made.removes_branch and made.source_branch in project.branches:
         move_branch(project, made.source_branch, None, at=simulation.now, user=user)
@@ -167,7 +167,7 @@ def _revert(work: Contributions, made: MergeRequest, user: User) -> Life:
     commit.additions, commit.deletions = made.deletions, made.additions
     move_branch(project, branch, commit.sha, at=now, user=user)
     again = work.open(user, title, branch, [commit], base, description=words)
-    again.draft, again.title, again.closes = False, title, []
+    again.draft, again.title = False, title
     yield now + int(project.rng.uniform(3, 60) * MINUTE)
     other = next(one for one in project.team if one is not user)
     yield from _approvals(work, again, [other])

@@ -63,11 +63,11 @@ def all_merge_requests(asked: Asked) -> Listing:
 
 
 def _below(asked: Asked) -> list[Any]:
-    """Live projects of the group's tree that may be read."""
-    prefix = asked.parts["group"] + "/"
+    """Projects of the group's tree that may be read; archived ones only if asked for."""
+    prefix, archived = asked.parts["group"] + "/", asked.text("non_archived") in ("false", "0")
     return [
         one for path, one in asked.world.by_path.items()
-        if path.startswith(prefix) and not one.archived and not one.hidden
+        if path.startswith(prefix) and (archived or not one.archived) and not one.hidden
     ]  # fmt: skip
 
 
@@ -140,7 +140,7 @@ def discussions(asked: Asked) -> Listing:
 
 def closes_issues(asked: Asked) -> Listing:
     made = one_merge_request(asked)
-    rows = [issue for iid in made.closes if (issue := asked.project.by_iid.get(("issue", iid)))]
+    rows = [issue for issue in made.closes if not issue.project.hidden]
     return Listing(rows, asked.show.issue)
 
 
@@ -174,7 +174,7 @@ def issues(asked: Asked) -> Listing:
 
 
 def group_issues(asked: Asked) -> Listing:
-    return _issues(asked, [row for one in _below(asked) for row in one.issues])
+    return _issues(asked, [row for one in _below(asked) if one.issues_on for row in one.issues])
 
 
 def _issue(asked: Asked) -> Issue:
@@ -204,5 +204,6 @@ def issue_labels(asked: Asked) -> Listing:
 
 def issue_closed_by(asked: Asked) -> Listing:
     owner = _issue(asked)
-    rows = [made for made in asked.project.merge_requests if owner.iid in made.closes]
+    projects = asked.world.projects.values()
+    rows = [made for one in projects for made in one.merge_requests if owner in made.closes]
     return Listing(rows, asked.show.merge_request)

@@ -31,6 +31,8 @@ class World:
         for index, (line, path) in enumerate(_paths(projects)):
             self._make_project(index, line, path, scale=scale)
         add_oddities(self)
+        for place, life in enumerate(self.lives):
+            life.meet(self.lives[place + 1 : place + 9], self.by_path.get)
         self.move_to(now)
 
     def move_to(self, now: int) -> None:
