@@ -79,14 +79,14 @@ MANNERS = (
 )
 
 
-def habits_of(rng: Random, manner: int, line: int, scale: float) -> Habits:
+def habits_of(rng: Random, manner: int, line: int, talk: float) -> Habits:
     """The manner, coloured by chance; every other fourth project tells nothing of its deliveries."""
     base = MANNERS[manner % 4]
     swing = rng.uniform(0.75, 1.3)
     return replace(
         base,
-        merge_requests=base.merge_requests * swing * scale,
-        issues=base.issues * swing * scale,
+        merge_requests=base.merge_requests * swing,
+        issues=base.issues * swing * talk,
         fails=base.fails * rng.uniform(0.6, 1.6),
         flaky=base.flaky * rng.uniform(0.5, 1.6),
         review=base.review * rng.uniform(0.5, 2.0),

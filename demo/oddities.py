@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 from demo.entities import Project
 from demo.habits import Habits
 from demo.repository import make_commit
+from demo.times import DAY
 
 if TYPE_CHECKING:
     from demo.world import World
 
+ARCHIVED_AFTER = 20  # days of history
+
 
 def add_oddities(world: World) -> None:
     """Archived, empty, without merge requests, about to be deleted, hidden, a fork, a guest, a moved one."""
-    archived = _quiet(world, "old-gateway", "toman/core/platform")
-    archived.archived = True
+    _archived(world)
     empty = _quiet(world, "blank-slate", "toman/corporate-services/people", commits=0)
     empty.default_branch, empty.empty = None, True
     plain = _quiet(world, "runbooks", "toman/core/sre")
@@ -32,6 +34,16 @@ def add_oddities(world: World) -> None:
     guest.shared_with = ("toman/exchange",)
     first = next(iter(world.projects.values()))
     first.old_path = f"toman/legacy/{first.name}"
+
+
+def _archived(world: World) -> None:
+    """Alive for the first days of history; then nothing changes any more, running pipelines included."""
+    rng = Random(f"{world.seed}/old-gateway")
+    project = world.add_project(
+        len(world.projects), "old-gateway", world.groups["toman/core/platform"], Habits(), rng,
+        world.people.team("core", rng),
+    )  # fmt: skip
+    world.begin_life(project, ends=world.start + ARCHIVED_AFTER * DAY)
 
 
 def _quiet(world: World, name: str, group: str, *, commits: int = 5) -> Project:

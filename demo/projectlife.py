@@ -23,8 +23,10 @@ RELEASES = {"tags": 0.3, "both": 0.3}  # a working day
 class ProjectLife:
     """One project and everything that goes on in it."""
 
-    def __init__(self, project: Project, bots: dict[str, User], *, start: int) -> None:
-        self.project, self.bots, self._start = project, bots, start
+    def __init__(
+        self, project: Project, bots: dict[str, User], *, start: int, ends: int | None = None
+    ) -> None:
+        self.project, self.bots, self._start, self._ends = project, bots, start, ends
         self.simulation = Simulation(start)
         self.runner = Runner(project, self.simulation, ci_file(project.habits))
         self.contributions = Contributions(project, self.simulation, self.runner, bots)
@@ -34,6 +36,11 @@ class ProjectLife:
         self.others: dict[int, ProjectLife] = {}
         self._found(start)
         self.simulation.begin(self._days(start))
+
+    def run_until(self, now: int) -> None:
+        """Everything that happens here until then; nothing any more once the project is archived."""
+        self.simulation.run_until(now if self._ends is None else min(now, self._ends))
+        self.project.archived = self._ends is not None and now >= self._ends
 
     def _found(self, start: int) -> None:
         """What was there before: some commits, a branch, an old import whose merge has no date."""

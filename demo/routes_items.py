@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from operator import attrgetter
 from typing import Any
 
 from demo.asking import Asked, between, ordered, same
@@ -15,6 +17,7 @@ MR_ORDERS = {
     "title": "title",
     "id": "id",
 }
+UPDATED = attrgetter("updated")
 ISSUE_ORDERS = {"created_at": "created", "updated_at": "updated", "title": "title", "id": "id"}
 
 
@@ -50,7 +53,7 @@ def merge_requests(asked: Asked) -> Listing:
 
 
 def group_merge_requests(asked: Asked) -> Listing:
-    return _merge_requests(asked, [row for one in _below(asked) for row in one.merge_requests])
+    return _merge_requests(asked, _swept(asked, "merge_requests"))
 
 
 def all_merge_requests(asked: Asked) -> Listing:
@@ -60,6 +63,16 @@ def all_merge_requests(asked: Asked) -> Listing:
     return _merge_requests(
         asked, [row for one in asked.world.projects.values() for row in one.merge_requests]
     )
+
+
+def _swept(asked: Asked, kind: str) -> list[Any]:
+    """The rows of a whole tree that may pass updated_after: tens of thousands, so they are kept in order."""
+    key = (kind, asked.parts["group"], asked.text("non_archived"))
+    if (rows := asked.world.kept.get(key)) is None:
+        rows = sorted((row for one in _below(asked) for row in getattr(one, kind)), key=UPDATED)
+        asked.world.kept[key] = rows
+    after = asked.moment("updated_after")
+    return rows if after is None else rows[bisect_left(rows, after, key=UPDATED) :]
 
 
 def _below(asked: Asked) -> list[Any]:
@@ -174,7 +187,7 @@ def issues(asked: Asked) -> Listing:
 
 
 def group_issues(asked: Asked) -> Listing:
-    return _issues(asked, [row for one in _below(asked) if one.issues_on for row in one.issues])
+    return _issues(asked, _swept(asked, "issues"))
 
 
 def _issue(asked: Asked) -> Issue:

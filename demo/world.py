@@ -14,6 +14,7 @@ from demo.projectlife import ProjectLife
 from demo.times import DAY
 
 ROOT_ID, PROJECT_ID = 7_000, 71_000_000
+MANY = 200  # from here on there are as many issues as in the reference workload of the benches
 
 
 class World:
@@ -26,10 +27,11 @@ class World:
         self.projects: dict[int, Project] = {}
         self.by_path: dict[str, Project] = {}
         self.lives: list[ProjectLife] = []
+        self.kept: dict[Any, list[Any]] = {}  # long lists, put in order once until time passes
         self._make_groups()
-        scale = min(1.0, 64 / max(projects, 1))
+        talk = 2.8 if projects >= MANY else 1.0
         for index, (line, path) in enumerate(_paths(projects)):
-            self._make_project(index, line, path, scale=scale)
+            self._make_project(index, line, path, talk=talk)
         add_oddities(self)
         for place, life in enumerate(self.lives):
             life.meet(self.lives[place + 1 : place + 9], self.by_path.get)
@@ -38,7 +40,8 @@ class World:
     def move_to(self, now: int) -> None:
         """Let time pass; never backwards."""
         for life in self.lives:
-            life.simulation.run_until(now)
+            life.run_until(now)
+        self.kept.clear()
         for project in self.projects.values():
             project.json = None
         self.now = max(now, self.now)
@@ -57,15 +60,19 @@ class World:
         self.groups[full] = group
         return group
 
-    def _make_project(self, index: int, line: str, path: str, *, scale: float) -> None:
+    def _make_project(self, index: int, line: str, path: str, *, talk: float) -> None:
         rng = Random(f"{self.seed}/{path}")
         group_path, _, name = f"toman/{line}/{path}".rpartition("/")
         number = list(LINES).index(line)
-        habits = habits_of(rng, index // len(LINES), number, scale)
+        habits = habits_of(rng, index // len(LINES), number, talk)
         project = self.add_project(
             index, name, self.groups[group_path], habits, rng, self.people.team(line, rng)
         )
-        self.lives.append(ProjectLife(project, self._bots(project), start=self.start))
+        self.begin_life(project)
+
+    def begin_life(self, project: Project, *, ends: int | None = None) -> None:
+        """What people do in a project, until it is archived."""
+        self.lives.append(ProjectLife(project, self._bots(project), start=self.start, ends=ends))
 
     def add_project(
         self, index: int, name: str, group: Group, habits: Any, rng: Random, team: list[User]

@@ -191,6 +191,25 @@ def test_group_sweeps(gitlab: Gitlab) -> None:
     assert gitlab.get("merge_requests").json == [] and gitlab.get("merge_requests?scope=all").json
 
 
+def test_a_sweep_tells_what_changed_anywhere_but_in_archives(gitlab: Gitlab) -> None:
+    projects = gitlab.everything("groups/toman/projects?include_subgroups=true&with_shared=false")
+    since = "2026-04-12T10:00:00Z"
+    narrow = f"scope=all&state=all&updated_after={since}&order_by=updated_at&sort=asc"
+    for kind, off in (("merge_requests", "merge_requests_enabled"), ("issues", "issues_enabled")):
+        swept = gitlab.everything(f"groups/toman/{kind}?{narrow}")
+        assert [row["updated_at"] for row in swept] == sorted(row["updated_at"] for row in swept)
+        live = {row["id"]: not row["archived"] for row in projects if row[off]}
+        assert {row["project_id"] for row in swept} <= {one for one, alive in live.items() if alive}
+        alone = [row for one in live for row in gitlab.everything(f"projects/{one}/{kind}?{narrow}")]
+        assert [row["id"] for row in swept if live[row["project_id"]]] == [
+            row["id"] for row in sorted(alone, key=lambda row: (row["updated_at"], row["id"]))
+            if live[row["project_id"]]
+        ]  # fmt: skip
+        everything = gitlab.everything(f"groups/toman/{kind}?{narrow}&non_archived=false")
+        assert {row["id"] for row in everything} == {row["id"] for row in alone}
+        assert len(everything) > len(swept)
+
+
 def test_every_route_answers(gitlab: Gitlab) -> None:
     made = gitlab.get(f"{ENGINE}/merge_requests?state=merged").json[0]["iid"]
     issue = gitlab.get(f"{ENGINE}/issues").json[0]["iid"]
