@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from apps.collector import discover
+from apps.collector.collect import Thoroughness
 from apps.collector.exclusions import exclude
 from apps.collector.models import Exclusion, Project, Server
 from apps.metrics.difference import Difference
@@ -133,9 +134,24 @@ def since(step: Claim) -> dt.datetime:
     return clock.midnight(dt.date.fromisoformat(step.parameters["first"]))
 
 
-def reread(step: Claim) -> dt.timedelta:
-    """How much further back than the marks to look: a week each night, for what changes without a trace."""
-    return NIGHTLY_REREAD if step.kind == "nightly" else dt.timedelta()
+def thoroughness(step: Claim) -> Thoroughness:
+    """How much the step's run takes on trust.
+
+    An increment asks for what moved. A night looks a week further back, for what changes without a trace, and
+    at everything open; once a week all ids are listed, to find what GitLab lost. A backfill reads everything.
+    """
+    return Thoroughness(
+        fresh=_swept_at(step.run_id),
+        reread=NIGHTLY_REREAD if step.kind in ("nightly", "weekly") else dt.timedelta(),
+        again=step.kind in ("nightly", "weekly"),
+        sweep=step.kind == "weekly",
+    )
+
+
+def _swept_at(run_id: int) -> dt.datetime | None:
+    """When the run's sweep of groups began, by GitLab's clock; None where it had none."""
+    swept = RunStep.objects.filter(run_id=run_id, phase="sweep", cursor__has_key="began").first()
+    return dt.datetime.fromisoformat(swept.cursor["began"]) if swept else None
 
 
 def project_of(step: Claim) -> int:
@@ -154,7 +170,7 @@ def noted(step: Claim, touched: Span | None) -> dict[str, Any]:
 
 def changes(run_id: int) -> list[RunStep]:
     """Finished steps whose differences no roll-up took in: this run's, and those of runs that failed."""
-    steps = RunStep.objects.filter(phase__in=["place", "compute"]).exclude(cursor={})
+    steps = RunStep.objects.filter(phase__in=["place", "compute", "link"]).exclude(cursor={})
     return [*steps.filter(run_id=run_id), *steps.filter(run__state=Run.State.FAILED)]
 
 

@@ -17,9 +17,10 @@ from celery.signals import worker_process_init, worker_ready
 from django.conf import settings
 from django.db import transaction
 
-from apps.collector import discover
+from apps.collector import discover, people
 from apps.collector.client import Client
 from apps.collector.collect import collect
+from apps.collector.sweep import sweep
 from apps.exports import artifacts
 from apps.metrics.facts import build
 from apps.metrics.placement import place_all
@@ -36,18 +37,21 @@ from tem.processes import tie_to_parent
 from tem.steps import Work, attempt
 
 DISCOVER = Phase("discover")
+SWEEP = Phase("sweep")
 PLACE = Phase("place")
 COLLECT = Phase("collect", projects=history.projects_to_collect)
 COMPUTE = Phase("compute", follows="collect")  # a project's, as soon as it is collected
+LINK = Phase("link")
 RECOMPUTE = Phase("compute", projects=history.projects_with_rows)
 ROLL_UP = Phase("roll_up")
 EXPORT = Phase("export")
 CHECK = Phase("check")
 
 PLANS: dict[str, Plan] = {
-    "backfill": (DISCOVER, PLACE, COLLECT, COMPUTE, ROLL_UP, EXPORT, CHECK),
-    "nightly": (DISCOVER, PLACE, COLLECT, COMPUTE, ROLL_UP, EXPORT, CHECK),
-    "incremental": (DISCOVER, PLACE, COLLECT, COMPUTE, ROLL_UP, CHECK),
+    "backfill": (DISCOVER, PLACE, COLLECT, COMPUTE, LINK, ROLL_UP, EXPORT, CHECK),
+    "nightly": (DISCOVER, PLACE, SWEEP, COLLECT, COMPUTE, LINK, ROLL_UP, EXPORT, CHECK),
+    "weekly": (DISCOVER, PLACE, SWEEP, COLLECT, COMPUTE, LINK, ROLL_UP, EXPORT, CHECK),
+    "incremental": (DISCOVER, PLACE, SWEEP, COLLECT, COMPUTE, LINK, ROLL_UP, CHECK),
     "recompute": (PLACE, RECOMPUTE, ROLL_UP, EXPORT, CHECK),
 }
 
@@ -80,9 +84,17 @@ def place_projects(step: Claim) -> None:
             step.save(cursor={"all": True})
 
 
+def sweep_groups(step: Claim) -> None:
+    """A few requests for whole groups, so that projects at rest need none."""
+    client, groups, how = Client.from_settings(), OrgMap.load().root_groups, history.thoroughness(step)
+    began = sweep(client=client, root_groups=groups, step=step, reread=how.reread, again=how.again)
+    step.save(cursor={"began": began.isoformat()})
+
+
 def collect_one(step: Claim) -> None:
-    since, reread = history.since(step), history.reread(step)
-    collect(history.project_of(step), client=Client.from_settings(), since=since, step=step, reread=reread)
+    since, how = history.since(step), history.thoroughness(step)
+    client = Client.from_settings()
+    collect(history.project_of(step), client=client, since=since, step=step, thoroughness=how)
 
 
 def compute_one(step: Claim) -> None:
@@ -90,6 +102,16 @@ def compute_one(step: Claim) -> None:
     with transaction.atomic():
         difference = build(history.project_of(step))
         step.save(cursor=history.noted(step, history.span_of(difference)))
+
+
+def link_people(step: Claim) -> None:
+    """Who wrote a commit may show in another project only; what that changes is built again."""
+    with transaction.atomic():
+        touched: history.Span | None = None
+        for project in people.link_across():
+            span = history.span_of(build(project))
+            touched = span | touched if span else touched
+        step.save(cursor=history.noted(step, touched))
 
 
 def roll_up_days(step: Claim) -> None:
@@ -137,6 +159,11 @@ def place_task(*, run_id: int, step_id: int) -> None:
     take(step_id, place_projects)
 
 
+@shared_task(name="tem.pipeline.sweep", **SHORT)
+def sweep_task(*, run_id: int, step_id: int) -> None:
+    take(step_id, sweep_groups)
+
+
 @shared_task(name="tem.pipeline.collect", **SHORT)
 def collect_task(*, run_id: int, step_id: int) -> None:
     take(step_id, collect_one)
@@ -145,6 +172,11 @@ def collect_task(*, run_id: int, step_id: int) -> None:
 @shared_task(name="tem.pipeline.compute", **LONG)
 def compute_task(*, run_id: int, step_id: int) -> None:
     take(step_id, compute_one)
+
+
+@shared_task(name="tem.pipeline.link", **LONG)
+def link_task(*, run_id: int, step_id: int) -> None:
+    take(step_id, link_people)
 
 
 @shared_task(name="tem.pipeline.roll_up", **LONG)
@@ -165,8 +197,10 @@ def check_task(*, run_id: int, step_id: int) -> None:
 DOORS = {
     "discover": Door(discover_task, queue="collect"),
     "place": Door(place_task, queue="compute"),
+    "sweep": Door(sweep_task, queue="collect"),
     "collect": Door(collect_task, queue="collect"),
     "compute": Door(compute_task, queue="compute"),
+    "link": Door(link_task, queue="compute"),
     "roll_up": Door(roll_up_task, queue="compute"),
     "export": Door(export_task, queue="export"),
     "check": Door(check_task, queue="ops"),

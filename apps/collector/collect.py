@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Protocol
 from zlib import crc32
 
@@ -12,18 +15,20 @@ from django.db import transaction
 
 from apps.collector import branches, people
 from apps.collector.client import Client
-from apps.collector.details import Route
 from apps.collector.endpoints import ENDPOINTS, Endpoint
 from apps.collector.errors import GitlabRefused, RouteRefused
 from apps.collector.exclusions import ACTIVE_FOR, admit, exclude, is_active
+from apps.collector.gone import Seen
 from apps.collector.marks import Mark
 from apps.collector.models import Project
-from apps.collector.reading import Page, Place, Reading
-from apps.collector.rest import iso
+from apps.collector.reading import Page, Place, Reading, Started
+from apps.collector.rest import Rest, iso
+from apps.collector.route import Route
 from apps.collector.server import Abilities
 from apps.collector.storing import in_groups, reader_of, store, with_last
 
 log = structlog.get_logger(__name__)
+LISTS_AT_ONCE = 4
 
 
 class Progress(Protocol):
@@ -33,30 +38,47 @@ class Progress(Protocol):
         """Add to the counts and extend the lease; raises where the step is no longer ours."""
 
 
+@dataclass(frozen=True, slots=True)
+class Thoroughness:
+    """How much a collection takes on trust.
+
+    `fresh`: what was read or proved to be at rest since then (server time) is not read again; None: nothing
+    is. `reread`: go back this much further than the marks, for what changed without a trace. `again`: look at
+    everything open once more. `sweep`: list all of history, and mark the rows that GitLab lost.
+    """
+
+    fresh: dt.datetime | None = None
+    reread: dt.timedelta = dt.timedelta()
+    again: bool = False
+    sweep: bool = False
+
+
+PLAIN = Thoroughness()
+
+
 def collect(
     project_id: int,
     *,
     client: Client,
     since: dt.datetime,
     step: Progress,
-    reread: dt.timedelta = dt.timedelta(),
+    thoroughness: Thoroughness = PLAIN,
 ) -> None:
     """Read everything that changed in a project, or since the start of history what was not read yet.
 
-    `reread`: go back this much further than the marks, for what changed without a trace in `updated_at`.
     Raises TokenRefused, GitlabUnavailable (wait, then call again: it goes on where it stood), and
     GitlabRefused when the project as a whole is closed to us; that is recorded as its exclusion.
     """
     project = Project.objects.get(pk=project_id)
-    collection = _Collection(project, client=client, since=since, step=step, reread=reread)
-    for endpoint in ENDPOINTS:
-        collection.read(endpoint)
+    collection = _Collection(project, client=client, since=since, step=step, how=thoroughness)
+    collection.read_all()
     collection.judge_refusals()
     was_active = collection.was_active_before_history()
     with transaction.atomic():
+        collection.seen.mark_gone(now=collection.now)
         branches.observe_heads(project_id, now=collection.now)
         people.link_authors(project_id)
-        admit(project_id, now=collection.now, was_active=was_active)
+        admit(project_id, now=collection.now, was_active=was_active, settled=collection.is_settled)
         step.save(requests=collection.new_requests())
 
 
@@ -64,23 +86,42 @@ class _Collection:
     """One call of collect: the project, what the server can do, and the requests not yet counted."""
 
     def __init__(
-        self, project: Project, *, client: Client, since: dt.datetime, step: Progress, reread: dt.timedelta
+        self, project: Project, *, client: Client, since: dt.datetime, step: Progress, how: Thoroughness
     ) -> None:
-        self._project, self._client, self._step = project, client, step
-        self._since, self._reread = since, reread
+        self._project, self._client, self._step, self._how = project, client, step, how
+        self._since = since
         self._abilities = Abilities.of(client.url)
         self._place = place_of(project)
         self._counted = client.requests
         self._answered = ""  # the path of a list that was read
         self._refusals: list[tuple[Endpoint, Mark, GitlabRefused]] = []
         self._known: set[tuple[str, ...]] = set()
+        self._started: dict[str, tuple[Reading, Started]] = {}
+        self.seen = Seen(project.pk)
         self.now = client.server_time
 
-    def read(self, endpoint: Endpoint) -> None:
+    def read_all(self) -> None:
+        """Every entity in the table's order; plain lists are on their way before it is their turn."""
+        threads = ThreadPoolExecutor(max_workers=LISTS_AT_ONCE)
+        try:
+            for number, endpoint in enumerate(ENDPOINTS):
+                self._start(ENDPOINTS[number : number + LISTS_AT_ONCE], threads)
+                self._read(endpoint)
+            self.seen.verify(self._client)
+        finally:
+            for _, started in self._started.values():
+                started.stop()
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    # --- which, and by what route ------------------------------------------------------------
+
+    def _read(self, endpoint: Endpoint) -> None:
         """One entity, by every route that the server has; each takes what the ones before left."""
         mark = self._mark(endpoint.name)
         if endpoint.feature and self._place.features.get(endpoint.feature) == "disabled":
             mark.refuse("feature_disabled")
+            return
+        if not self._is_wanted(endpoint, mark):
             return
         try:
             for route in endpoint.routes:
@@ -91,15 +132,23 @@ class _Collection:
             return
         mark.open()
 
+    def _is_wanted(self, endpoint: Endpoint, mark: Mark) -> bool:
+        if self._how.sweep or endpoint.name in self._started:
+            return True
+        if mark.is_fresh(self._how.fresh, history=self._since):
+            return False
+        if endpoint.needed is None or not mark.is_whole(history=self._since) or self._how.fresh is None:
+            return True
+        return mark.is_dirty or endpoint.needed(self._project.pk, mark.start(self._since))
+
     def _by(self, endpoint: Endpoint, route: Route, mark: Mark) -> None:
-        if not self._abilities.has(route.source.needs) or self._abilities.refused(endpoint.name, route.name):
+        if not self._has(endpoint, route):
             return
         try:
             self._scan(endpoint, route, mark, {})
-            for query in route.source.once(self._place) if route.source.once else ():
-                name = ",".join(f"{key}={value}" for key, value in sorted(query.items()))
-                extra = self._mark(entity_name(f"{endpoint.name}:{name}"))
-                if not extra.is_complete:
+            for query, is_open in _further(route, self._place):
+                extra = self._mark(name_of(endpoint, query))
+                if not extra.is_complete or (is_open and self._looks_again(extra)):
                     self._scan(endpoint, route, extra, query)
         except RouteRefused as refusal:
             if route is endpoint.routes[-1]:
@@ -108,23 +157,64 @@ class _Collection:
             if refusal.lasting:
                 self._abilities.remember_refusal(endpoint.name, route.name, str(refusal))
 
-    def _scan(self, endpoint: Endpoint, route: Route, mark: Mark, query: dict[str, Any]) -> None:
-        """All pages of one list; the mark moves with the last."""
+    def _has(self, endpoint: Endpoint, route: Route) -> bool:
+        known = self._abilities
+        return known.has(route.source.needs) and not known.refused(endpoint.name, route.name)
+
+    def _looks_again(self, mark: Mark) -> bool:
+        return self._how.again and not mark.is_fresh(self._how.fresh, history=EVER)
+
+    # --- reading -----------------------------------------------------------------------------
+
+    def _start(self, coming: tuple[Endpoint, ...], threads: ThreadPoolExecutor) -> None:
+        """Begin to read plain lists that are wanted for sure; what depends on others waits its turn."""
+        for endpoint in coming:
+            route = endpoint.routes[0]
+            if endpoint.name in self._started or not isinstance(route.source, Rest):
+                continue
+            if self._place.features.get(endpoint.feature) == "disabled" or not self._has(endpoint, route):
+                continue
+            mark = self._mark(endpoint.name)
+            if endpoint.needed is None and self._is_wanted(endpoint, mark):
+                reading = self._reading(route, mark, {})
+                started = Started(route.source.pages(reading), threads=threads)
+                self._started[endpoint.name] = (reading, started)
+
+    def _reading(self, route: Route, mark: Mark, query: dict[str, Any]) -> Reading:
         history = EVER if query else self._since
+        start = history if self._how.sweep else max(history, mark.start(history) - self._how.reread)
         reading = Reading(
             client=self._client,
             place=self._place,
             reader=reader_of(route),
-            since=max(history, mark.start(history) - self._reread),
+            since=start,
             cursor=mark.cursor(history),
             server_fields=self._abilities.fields,
             query=query,
+            again=self._how.again or mark.is_dirty,
         )
         reading.started = mark.started() if reading.cursor else None
-        for page, is_last in with_last(in_groups(route.source.pages(reading))):
+        if self._how.sweep and isinstance(route.source, Rest):
+            reading.cursor, reading.started = {}, None
+        return reading
+
+    def _pages(
+        self, endpoint: Endpoint, route: Route, mark: Mark, query: dict[str, Any]
+    ) -> tuple[Reading, Iterator[Page]]:
+        if not query and route is endpoint.routes[0] and endpoint.name in self._started:
+            reading, started = self._started[endpoint.name]
+            return reading, started.pages()
+        reading = self._reading(route, mark, query)
+        return reading, route.source.pages(reading)
+
+    def _scan(self, endpoint: Endpoint, route: Route, mark: Mark, query: dict[str, Any]) -> None:
+        """All pages of one list; the mark moves with the last."""
+        reading, pages = self._pages(endpoint, route, mark, query)
+        for page, is_last in with_last(in_groups(pages)):
             self.now = page.now
             self._answered = self._answered or reading.path(getattr(route.source, "path", ""))
             self._store(endpoint, route, page, reading, mark, is_last=is_last)
+        mark.clear_hint()
 
     def _store(
         self, endpoint: Endpoint, route: Route, page: Page, reading: Reading, mark: Mark, *, is_last: bool
@@ -134,13 +224,24 @@ class _Collection:
         started = reading.started or page.now
         with transaction.atomic():
             known = set(self._known)
-            written = store(route, page, project_id=self._project.pk, snapshot=endpoint.snapshot, known=known)
+            written = store(
+                route,
+                page,
+                project_id=self._project.pk,
+                endpoint=endpoint.name,
+                snapshot=endpoint.snapshot,
+                known=known,
+            )
             if is_last:
                 mark.finish(page.cursor, history=history, started=started)
             else:
                 mark.reach(page.cursor, history=history, started=started)
             self._step.save(rows=written, requests=self.new_requests())
         self._known = known  # only now: what is rolled back is not known
+        if self._how.sweep and endpoint.single:
+            self.seen.add(endpoint, page.documents, is_whole=is_last and not reading.query)
+
+    # --- refusals ----------------------------------------------------------------------------
 
     def judge_refusals(self) -> None:
         """Were these entities closed, or is it the project? Raises GitlabRefused, and excludes it, if so."""
@@ -174,6 +275,11 @@ class _Collection:
                 continue
         return False
 
+    @property
+    def is_settled(self) -> bool:
+        """Archived, and everything that it will ever have was read."""
+        return bool(self._project.archived) and not self._refusals
+
     def was_active_before_history(self) -> bool:
         """Whether a merge request moved in the last 90 days, where history is too short to tell."""
         recent = self.now - ACTIVE_FOR
@@ -201,6 +307,19 @@ LONGEST_NAME = 64
 EVER = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
+def _further(route: Route, place: Place) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Queries beside the main one, and whether they are for what is open."""
+    if isinstance(route.source, Rest):
+        yield from ((dict(query), True) for query in route.source.open)
+        yield from ((query, False) for query in (route.source.once(place) if route.source.once else ()))
+
+
+def name_of(endpoint: Endpoint, query: dict[str, Any]) -> str:
+    """The name under which the books keep a further query of an entity."""
+    told = ",".join(f"{key}={value}" for key, value in sorted(query.items()))
+    return entity_name(f"{endpoint.name}:{told}")
+
+
 def entity_name(name: str) -> str:
     """A name that fits the books: a long one keeps its start and is told apart by a checksum."""
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 9]}~{crc32(name.encode()):08x}"
@@ -219,4 +338,5 @@ def place_of(project: Project) -> Place:
             "issues": project.issues_access_level,
             "builds": project.builds_access_level,
         },
+        numbers=dict(Project.objects.filter(in_scope=True).values_list("path_with_namespace", "project_id")),
     )

@@ -13,7 +13,7 @@ from apps.collector.client import Client
 from apps.collector.endpoints import PROJECTS
 from apps.collector.errors import GitlabRefused
 from apps.collector.exclusions import Reason, coverage, exclude
-from apps.collector.models import Exclusion, Project, Server
+from apps.collector.models import Exclusion, IngestionState, Project, Server
 from apps.collector.reading import Page, Place, Reading
 from apps.collector.server import probe
 from apps.collector.storing import reader_of, store
@@ -47,7 +47,7 @@ def discover(*, client: Client, now: dt.datetime, since: dt.datetime, root_group
     with transaction.atomic():
         for page in pages:
             store(PROJECTS.routes[0], page, project_id=None)
-        _settle(_listed(pages), now=now, unread=list(refused))
+        _settle(_listed(pages), since=since, now=now, unread=list(refused))
 
 
 def _projects_of(group: str, *, client: Client, since: dt.datetime) -> list[Page]:
@@ -72,18 +72,17 @@ def _listed(pages: list[Page]) -> set[int]:
     }
 
 
-def _settle(listed: set[int], *, now: dt.datetime, unread: list[str]) -> None:
+def _settle(listed: set[int], *, since: dt.datetime, now: dt.datetime, unread: list[str]) -> None:
     """Who is in scope, and which of them there is nothing to collect from."""
-    Exclusion.objects.filter(reason__in=SETTLED_BY_DISCOVERY, project_id__in=listed).delete()
     for project in Project.objects.all():
         if project.pk in listed:
-            _judge(project, now=now)
+            _judge(project, since=since, now=now)
         elif not any(project.path_with_namespace.startswith(f"{group}/") for group in unread):
             Project.objects.filter(pk=project.pk, in_scope=True).update(in_scope=False, active_flag=False)
             exclude(project.pk, reason=Reason.OUT_OF_SCOPE, detail="no longer under a root group", now=now)
 
 
-def _judge(project: Project, *, now: dt.datetime) -> None:
+def _judge(project: Project, *, since: dt.datetime, now: dt.datetime) -> None:
     if project.namespace_kind == "user":
         Project.objects.filter(pk=project.pk).update(in_scope=False)
         exclude(project.pk, reason=Reason.OUT_OF_SCOPE, detail="in a user's namespace", now=now)
@@ -91,6 +90,16 @@ def _judge(project: Project, *, now: dt.datetime) -> None:
         exclude(project.pk, reason=Reason.PENDING_DELETION, detail=project.pending_deletion_at, now=now)
     elif project.empty_repo and project.issues_access_level == "disabled":
         exclude(project.pk, reason=Reason.EMPTY, detail="no commits, and issues are off", now=now)
+    elif project.archived and project.settled_at and _reaches_back(project, since):
+        exclude(project.pk, reason=Reason.ARCHIVED, detail="collected to its last state", now=now)
+    else:
+        Exclusion.objects.filter(reason__in=SETTLED_BY_DISCOVERY, project_id=project.pk).delete()
+
+
+def _reaches_back(project: Project, since: dt.datetime) -> bool:
+    """Whether nothing of the project was read from a later moment only."""
+    marks = IngestionState.objects.filter(level="project", level_id=project.pk)
+    return not marks.filter(history_from__gt=since).exists()
 
 
 def projects_to_collect() -> list[int]:

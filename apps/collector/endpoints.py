@@ -6,15 +6,23 @@ model and one row here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from django.db import models
 
-from apps.collector.details import MERGE_REQUEST_DETAILS, PIPELINE_DETAILS, Route
+from apps.collector.details_ci import PIPELINE_DETAILS, SIGNATURES, UNFINISHED_PIPELINES
+from apps.collector.details_mr import (
+    MERGE_REQUEST_DETAILS,
+    MERGE_REQUEST_LINKS,
+    MERGE_REQUEST_VERSIONS,
+    REWRITES,
+)  # fmt: skip
 from apps.collector.fields import (
+    Field,
     access,
     always,
     at,
@@ -24,12 +32,14 @@ from apps.collector.fields import (
     given,
     lower,
     masked,
+    numbers,
     planned,
     reverts_commit,
     reverts_merge_request,
     when,
 )  # fmt: skip
 from apps.collector.graph import Graph
+from apps.collector.linked import ByNumber
 from apps.collector.models import (
     Branch,
     Project,
@@ -48,7 +58,9 @@ from apps.collector.models import (
 from apps.collector.notes import keyed
 from apps.collector.people import person
 from apps.collector.production import production_environments
+from apps.collector.pushed import branches_moved, tags_moved
 from apps.collector.rest import Rest, days_before
+from apps.collector.route import Route
 from apps.collector.tables import Table
 
 
@@ -57,13 +69,19 @@ class Endpoint:
     """One entity. `routes`: the ways to it, best first; each takes up what the ones before left.
 
     `feature`: the part of a project that must be switched on. `snapshot`: the answer is the whole truth, rows
-    that it lacks are removed.
+    that it lacks are removed. `witness`: what the probe of a whole group must see unchanged for this to be at
+    rest. `follows`: nothing is new here while nothing changed there. `needed`: asked only where it says so,
+    once it was read. `single`: the address of one row; with it, rows that GitLab lost are found and marked.
     """
 
     name: str
     routes: tuple[Route, ...]
     feature: str = ""
     snapshot: bool = False
+    witness: str = ""
+    follows: str = ""
+    needed: Callable[[int, dt.datetime], bool] | None = None
+    single: str = ""
 
     @cached_property
     def main(self) -> Table:
@@ -77,18 +95,27 @@ def endpoint(
     into: type[models.Model],
     key: tuple[str, ...],
     fields: Mapping[str, Any],
-    feature: str = "",
-    snapshot: bool = False,
     newest: str = "",
     keeps: tuple[str, ...] = (),
     births: tuple[str, ...] = (),
     people: tuple[str, ...] = (),
+    **told: Any,
 ) -> Endpoint:
     """An endpoint with one route and one table, and the people that stand in its rows."""
     owner = {"project_id": given("project_id")} if into is not Project else {}
     table = Table(into=into, key=key, fields={**owner, **fields}, newest=newest, keeps=keeps, births=births)
     route = Route(name=name, source=source, tables=(table, person(*people)) if people else (table,))
-    return Endpoint(name=name, routes=(route,), feature=feature, snapshot=snapshot)
+    return Endpoint(name=name, routes=(route,), **told)
+
+
+def swept(one: Endpoint, path: str) -> Endpoint:
+    """The same list for a whole group at once; rows of projects that we do not collect are left out."""
+    route = one.routes[0]
+    elsewhere = Field(lambda item, document, given: item.project_id not in given["within"], ("project_id",))
+    table = replace(one.main, fields={**one.main.fields, "project_id": at("project_id")}, skips=elsewhere)
+    return replace(
+        one, routes=(Route(route.name, replace(route.source, path=path), (table, *route.tables[1:])),)
+    )
 
 
 PROJECTS = endpoint(
@@ -129,6 +156,8 @@ BRANCHES = endpoint(
     key=("project_id", "branch"),
     feature="repository",
     snapshot=True,
+    witness="activity",
+    needed=branches_moved,
     fields={
         "branch": at("name"),
         "protected_flag": at("protected"),
@@ -144,6 +173,8 @@ TAGS = endpoint(
     key=("project_id", "tag_name"),
     feature="repository",
     snapshot=True,
+    witness="activity",
+    needed=tags_moved,
     fields={
         "tag_name": at("name"),
         "commit_id": at("commit.id", "target"),
@@ -158,6 +189,7 @@ RELEASES = endpoint(
     key=("project_id", "tag_name"),
     feature="repository",
     snapshot=True,
+    witness="releases",
     people=("author",),
     fields={
         "tag_name": at("tag_name"),
@@ -173,14 +205,15 @@ MERGE_REQUESTS = endpoint(
         "/projects/{project_id}/merge_requests",
         query={"scope": "all", "state": "all", "order_by": "updated_at", "sort": "asc"},
         anchor="updated_after",
-        once=lambda place: [{"state": "opened"}],
+        open=({"state": "opened"},),
     ),
     into=RawMergeRequest,
     key=("mr_id",),
     newest="updated_at",
     feature="merge_requests",
-    people=("author", "merge_user", "merged_by"),
+    people=("author", "merge_user", "merged_by", "reviewers[]"),
     keeps=("squash_commit_sha",),
+    single="/projects/{project_id}/merge_requests/{iid}",
     fields={
         "mr_id": at("id"),
         "iid": at("iid"),
@@ -195,16 +228,18 @@ MERGE_REQUESTS = endpoint(
         "merge_commit_sha": at("merge_commit_sha"),
         "squash_commit_sha": at("squash_commit_sha"),
         "merge_user_id": at("merge_user.id", "merged_by.id"),
+        "reviewer_ids": numbers("reviewers"),
         "labels": at("labels"),
         "created_at": when("created_at"),
         "updated_at": when("updated_at", "created_at"),
         "merged_at": when("merged_at"),
         "closed_at": when("closed_at"),
+        "deleted_at": always(None),
     },
 )
 
 
-def _pipelines(name: str, **query: str) -> Endpoint:
+def _pipelines(name: str, *, witness: str, **query: str) -> Endpoint:
     return endpoint(
         name,
         source=Rest(
@@ -216,6 +251,8 @@ def _pipelines(name: str, **query: str) -> Endpoint:
         key=("pipeline_id",),
         newest="updated_at",
         feature="builds",
+        witness=witness,
+        single="/projects/{project_id}/pipelines/{pipeline_id}",
         fields={
             "pipeline_id": at("id"),
             "iid": at("iid"),
@@ -225,12 +262,15 @@ def _pipelines(name: str, **query: str) -> Endpoint:
             "status": lower("status"),
             "created_at": when("created_at"),
             "updated_at": when("updated_at", "created_at"),
+            "deleted_at": always(None),
         },
     )
 
 
-PIPELINES = _pipelines("pipelines")
-CHILD_PIPELINES = _pipelines("child_pipelines", source="parent_pipeline")  # GitLab hides them unless asked
+PIPELINES = _pipelines("pipelines", witness="pipelines")
+CHILD_PIPELINES = _pipelines(  # GitLab hides them unless asked
+    "child_pipelines", witness="children", source="parent_pipeline"
+)
 
 ENVIRONMENTS = endpoint(
     "environments",
@@ -239,6 +279,7 @@ ENVIRONMENTS = endpoint(
     key=("environment_id",),
     feature="environments",
     snapshot=True,
+    witness="environments",
     fields={"environment_id": at("id"), "name": at("name"), "tier": at("tier"), "state": at("state")},
 )
 
@@ -254,6 +295,7 @@ DEPLOYMENTS = endpoint(
     key=("deployment_id",),
     newest="updated_at",
     feature="environments",
+    witness="deployments",
     people=("user",),
     fields={
         "deployment_id": at("id"),
@@ -276,13 +318,14 @@ ISSUES = endpoint(
         "/projects/{project_id}/issues",
         query={"scope": "all", "state": "all", "order_by": "updated_at", "sort": "asc"},
         anchor="updated_after",
-        once=lambda place: [{"state": "opened"}],
+        open=({"state": "opened"},),
     ),
     into=RawIssue,
     key=("issue_id",),
     newest="updated_at",
     feature="issues",
     people=("author",),
+    single="/projects/{project_id}/issues/{iid}",
     fields={
         "issue_id": at("id"),
         "iid": at("iid"),
@@ -294,12 +337,29 @@ ISSUES = endpoint(
         "created_at": when("created_at"),
         "updated_at": when("updated_at", "created_at"),
         "closed_at": when("closed_at"),
+        "deleted_at": always(None),
     },
 )
 
 
+CLOSED_ISSUES = Route(
+    name="rest",
+    source=ByNumber("/projects/{issue_project}/issues"),
+    tables=(
+        replace(ISSUES.main, fields={**ISSUES.main.fields, "project_id": at("project_id")}),
+        *ISSUES.routes[0].tables[1:],
+    ),
+)
+
+
 def _happened(
-    name: str, *, target: str, action: str, into: type[models.Model], feature: str, **columns: Any
+    name: str,
+    *,
+    target: str,
+    action: str,
+    into: type[models.Model],
+    feature: str,
+    **columns: Any,
 ) -> Endpoint:
     """State changes in bulk, from the project's events: a few pages instead of a request for each item."""
     return endpoint(
@@ -314,6 +374,8 @@ def _happened(
         into=into,
         key=(next(iter(columns)), "event_key"),
         feature=feature,
+        witness="activity",
+        follows=feature,
         people=("author",),
         fields={
             **columns,
@@ -351,6 +413,7 @@ PUSH_EVENTS = endpoint(
     into=RawPushEvent,
     key=("event_id",),
     feature="repository",
+    witness="activity",
     people=("author",),
     fields={
         "event_id": at("id"),
@@ -372,6 +435,7 @@ COMMITS = endpoint(
     key=("project_id", "commit_id"),
     keeps=("additions", "deletions"),
     feature="repository",
+    witness="activity",
     fields={
         "commit_id": at("id"),
         "author_name": masked("author_name"),
@@ -387,6 +451,7 @@ COMMITS = endpoint(
 )
 
 ENDPOINTS: tuple[Endpoint, ...] = (  # parents first; what others look at before them
+    PUSH_EVENTS,
     BRANCHES,
     ENVIRONMENTS,
     TAGS,
@@ -398,8 +463,17 @@ ENDPOINTS: tuple[Endpoint, ...] = (  # parents first; what others look at before
     ISSUES,
     *ISSUE_EVENTS,
     *MERGE_REQUEST_EVENTS,
-    PUSH_EVENTS,
     COMMITS,
     Endpoint("merge_request_details", MERGE_REQUEST_DETAILS, feature="merge_requests"),
+    Endpoint("merge_request_issues", (MERGE_REQUEST_LINKS,), feature="merge_requests"),
+    Endpoint("merge_request_versions", (MERGE_REQUEST_VERSIONS,), feature="merge_requests"),
+    Endpoint("rewrites", (REWRITES,), feature="merge_requests"),
+    Endpoint("closed_issues", (CLOSED_ISSUES,), feature="merge_requests"),
+    Endpoint("unfinished_pipelines", (UNFINISHED_PIPELINES,), feature="builds"),
     Endpoint("pipeline_details", PIPELINE_DETAILS, feature="builds"),
+    Endpoint("signatures", SIGNATURES, feature="repository"),
+)
+GROUP_ENDPOINTS: tuple[Endpoint, ...] = (  # for increments: one list for all projects of a root group
+    swept(MERGE_REQUESTS, "/groups/{group}/merge_requests"),
+    swept(ISSUES, "/groups/{group}/issues"),
 )

@@ -32,15 +32,17 @@ def exclude(project_id: int, *, reason: str, detail: str, now: dt.datetime) -> N
         )
 
 
-def admit(project_id: int, *, now: dt.datetime, was_active: bool = False) -> None:
+def admit(project_id: int, *, now: dt.datetime, was_active: bool = False, settled: bool = False) -> None:
     """A project that was just collected is neither closed nor failed; whether it is active is seen from its
-    rows."""
+    rows. `settled`: it is archived and has nothing more to tell."""
     Exclusion.objects.filter(project_id=project_id, reason__in=SETTLED_BY_COLLECTING).delete()
     project = Project.objects.get(pk=project_id)
     lives = not project.archived and not project.pending_deletion_at
     active = lives and (was_active or is_active(project_id, now=now))
     if project.active_flag != active:
         Project.objects.filter(pk=project_id).update(active_flag=active)
+    if settled != (project.settled_at is not None):
+        Project.objects.filter(pk=project_id).update(settled_at=now if settled else None)
 
 
 def is_active(project_id: int, *, now: dt.datetime) -> bool:

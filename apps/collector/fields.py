@@ -87,6 +87,27 @@ def through(function: Callable[[Any], Any], *paths: str) -> Field:
     return Field(read, paths)
 
 
+def position(path: str) -> Field:
+    """Where the item stands in the list at this path of the document, from 0."""
+    route = tuple(path.split("."))
+
+    def read(item: Any, document: Any, given: Mapping[str, Any]) -> int | None:
+        items = dig(document, route) or ()
+        return next((place for place, one in enumerate(items) if one is item), None)
+
+    return Field(read)
+
+
+def numbers(path: str) -> Field:
+    """The ids of a list of objects."""
+
+    def read(item: Any, document: Any, given: Mapping[str, Any]) -> list[int] | None:
+        found = getattr(item, path)
+        return None if found is None else [one.id for one in found if isinstance(one.id, int)]
+
+    return Field(read, (f"{path}[].id",))
+
+
 # --- named functions -------------------------------------------------------------------------
 
 

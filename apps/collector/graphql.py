@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -14,11 +15,11 @@ from typing import Any
 import msgspec
 
 from apps.collector.client import Answer
-from apps.collector.due import Due
+from apps.collector.due import Due, Parent
 from apps.collector.errors import GitlabRefused, RouteRefused, TooSlow
 from apps.collector.fields import dig
 from apps.collector.query_text import query_text
-from apps.collector.reading import Page, Reading, ahead
+from apps.collector.reading import Page, Reading, Size, ahead
 from apps.collector.shapes import Reader, Unread, envelope
 from apps.collector.tables import Document
 
@@ -57,14 +58,13 @@ class Answers:
         self._path = tuple(path.split("."))
         self._connection = msgspec.json.Decoder(envelope(place, path))
         self._single = msgspec.json.Decoder(envelope(reader.shape, path))
-        self._errors = msgspec.json.Decoder(_Errors)
 
     def connection(self, body: bytes) -> tuple[list[Any], str | None]:
         """(documents, cursor of the next page or None).
 
         Raises TooSlow or RouteRefused for errors in the answer.
         """
-        self._judge(body)
+        judge(body)
         found = dig(self._connection.decode(body), self._path)
         if found is None:
             raise RouteRefused("GitLab's GraphQL does not show this project.", lasting=False)
@@ -73,20 +73,25 @@ class Answers:
 
     def single(self, body: bytes) -> Any:
         """The one document; None where there is none, or none of this shape."""
-        self._judge(body)
+        judge(body)
         try:
             return dig(self._single.decode(body), self._path)
         except msgspec.ValidationError:
             return None
 
-    def _judge(self, body: bytes) -> None:
-        errors = self._errors.decode(body).errors
-        if not errors:
-            return
-        message = errors[0].message[:200]
-        if any(_TOO_MUCH.search(error.message) for error in errors):
-            raise TooSlow(f"GraphQL: {message}")
-        raise RouteRefused(f"GraphQL: {message}")
+
+_ERRORS = msgspec.json.Decoder(_Errors)
+
+
+def judge(body: bytes) -> None:
+    """Raises TooSlow or RouteRefused for errors in an answer that came with status 200."""
+    errors = _ERRORS.decode(body).errors
+    if not errors:
+        return
+    message = errors[0].message[:200]
+    if any(_TOO_MUCH.search(error.message) for error in errors):
+        raise TooSlow(f"GraphQL: {message}")
+    raise RouteRefused(f"GraphQL: {message}")
 
 
 @lru_cache(maxsize=32)
@@ -137,55 +142,83 @@ class _Asking:
     """One reading of a Graphql source."""
 
     def __init__(self, source: Graphql, reading: Reading) -> None:
-        self._source, self._reading, self._size = source, reading, source.size
+        self._source, self._reading = source, reading
+        self._size, self._left, self._since = Size(source.size), 0, ""
         self._answers = answers_of(reading.reader, source.nodes)
-        self._due = source.due.rows(reading.place.project_id)
 
     def batches(self) -> Iterator[Page]:
-        parents, size = list(self._due.values()), self._source.size
-        chunks = [parents[start : start + size] for start in range(0, len(parents), size)]
-        for _, answers in ahead(self._batch, chunks):
+        for parents, answers in ahead(self._batch, self._chunks()):
+            known = {parent[self._source.due.key]: parent for parent in parents}
             for answer in answers:
-                yield self._page(answer, answer.value[0])
+                yield self._page(answer, answer.value[0], known)
 
-    def _batch(self, parents: list[dict[str, Any]]) -> list[Answer]:
+    def _chunks(self) -> Iterator[list[Parent]]:
+        for parents in self._source.due.slices(self._reading):
+            start = 0
+            while start < len(parents):
+                chunk = parents[start : start + self._size.now]
+                start += len(chunk)
+                yield chunk
+
+    def _batch(self, parents: list[Parent]) -> list[Answer]:
         """The answers for these parents; in halves where the server cannot make it at once."""
         wanted = [str(parent[self._source.batch_of]) for parent in parents]
         try:
-            return [self._whole(self._ask(self._source.file, {self._source.batch: wanted, "n": len(wanted)}))]
+            asked = self._ask(self._source.file, {self._source.batch: wanted, "n": len(wanted)})
+            answers = [self._whole(asked)]
         except TooSlow as error:
             if len(parents) == 1:
                 raise RouteRefused(str(error), lasting=False) from error
+            self._size.shrink(below=len(parents))
             middle = len(parents) // 2
             return self._batch(parents[:middle]) + self._batch(parents[middle:])
+        self._size.passed()
+        return answers
 
     def lists(self) -> Iterator[Page]:
-        first = self._reading.cursor
+        first, due = self._reading.cursor, self._source.due
+        self._left, oldest = due.count(self._reading), due.oldest(self._reading)
+        self._since = oldest.isoformat().replace("+00:00", "Z")
         for number, variant in enumerate(self._source.variants):
-            if number >= first.get("variant", 0) and self._due:
+            if self._left > 0 and number >= first.get("variant", 0):
                 after = first.get("after") if number == first.get("variant", 0) else None
                 yield from self._list(number, variant, after)
 
     def _list(self, number: int, variant: Mapping[str, Any], after: str | None) -> Iterator[Page]:
-        since = min(parent["seen_at"] for parent in self._due.values())
-        while self._due:
-            variables = {**variant, "after": after, "since": since.isoformat().replace("+00:00", "Z")}
-            answer = self._list_page(variables)
-            documents, after = answer.value
-            page = self._page(answer, documents)
-            page.cursor = {"variant": number, "after": after} if after else {}
-            yield page
-            if not after:
-                return
+        """Pages for as long as something is due; the next is under way while one is being stored."""
+        asked = {**variant, "since": self._since}
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            waiting = thread.submit(self._list_page, {**asked, "after": after})
+            while True:
+                answer = waiting.result()
+                documents, after = answer.value
+                page = self._page(answer, documents, self._due_among(documents))
+                self._left -= len(page.documents)  # counted here: what was read may not be stored yet
+                more = after if self._left > 0 else None
+                page.cursor = {"variant": number, "after": more} if more else {}
+                if more:
+                    waiting = thread.submit(self._list_page, {**asked, "after": more})
+                yield page
+                if not more:
+                    return
+
+    def _due_among(self, documents: list[Any]) -> dict[Any, Parent]:
+        read = [document for document in documents if not isinstance(document, Unread)]
+        numbers = [tail(getattr(document, self._source.match)) for document in read]
+        return self._source.due.among(self._reading, [number for number in numbers if number is not None])
 
     def _list_page(self, variables: dict[str, Any]) -> Answer:
         while True:
+            size = self._size.now
             try:
-                return self._whole(self._ask(self._source.file, {**variables, "n": self._size}))
+                answer = self._whole(self._ask(self._source.file, {**variables, "n": size}))
             except TooSlow as error:
-                if self._size == 1:
+                if size == 1:
                     raise RouteRefused(str(error), lasting=False) from error
-                self._size //= 2
+                self._size.shrink(below=size)
+            else:
+                self._size.passed()
+                return answer
 
     def _ask(self, file: str, variables: dict[str, Any], answers: Answers | None = None) -> Answer:
         text = query_text(file, self._reading.server_fields)
@@ -218,20 +251,20 @@ class _Asking:
             connection.nodes += more.nodes
             info = more.pageInfo
 
-    def _page(self, answer: Answer, found: list[Any]) -> Page:
+    def _page(self, answer: Answer, found: list[Any], known: Mapping[Any, Parent]) -> Page:
         given = self._reading.saw(answer.server_time)
         documents: list[Document] = []
         for document in found:
             if isinstance(document, Unread):
                 documents.append((document, given))
                 continue
-            number = _tail(getattr(document, self._source.match))
-            parent = self._due.pop(number, None) if number is not None else None
+            parent = known.get(tail(getattr(document, self._source.match)))
             if parent is not None:
                 documents.append((document, {**given, **parent}))
         return Page(documents, answer.server_time)
 
 
-def _tail(value: Any) -> int | None:
+def tail(value: Any) -> int | None:
+    """The number at the end of a GraphQL id, None where there is none."""
     text = str(value).rpartition("/")[2]
     return int(text) if text.isascii() and text.isdigit() else None

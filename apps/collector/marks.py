@@ -6,13 +6,35 @@ A mark moves only in the transaction of the last page.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Any
+
+from django.db import connection
 
 from apps.collector.models import IngestionState
 
 OVERLAP = dt.timedelta(minutes=10)  # replicas lag and clocks differ; reading a little again is free
+_PROVE = """
+    update ingestion_state
+       set last_seen_updated_at = greatest(last_seen_updated_at, %(until)s - %(overlap)s),
+           last_run_at = %(until)s
+     where level = 'project' and entity = %(entity)s and level_id = any(%(projects)s)
+       and history_from is not null and last_seen_updated_at >= %(since)s and last_run_at < %(until)s
+       and unavailable = '' and dirty_at is null and not cursor ? 'started'
+"""
 _KEY = ["level", "level_id", "entity"]
 _REST = ["last_seen_updated_at", "last_run_at", "history_from", "cursor", "unavailable"]
+
+
+def prove(entity: str, projects: Collection[int], *, since: dt.datetime, until: dt.datetime) -> None:
+    """These projects' entity was seen whole from `since` to `until` (server time): move marks that reach it.
+
+    A mark that is older, in the middle of a reading, refused or hinted at stays where it is.
+    """
+    told: dict[str, Any] = {"entity": entity, "projects": list(projects), "since": since, "until": until}
+    told["overlap"] = OVERLAP
+    with connection.cursor() as cursor:
+        cursor.execute(_PROVE, told)
 
 
 class Mark:
@@ -39,6 +61,23 @@ class Mark:
             return history
         return self._state.last_seen_updated_at
 
+    def is_fresh(self, moment: dt.datetime | None, *, history: dt.datetime) -> bool:
+        """Whether it was read, or proved to be at rest, since a moment, and nobody told us otherwise."""
+        state = self._state
+        known, read = state.history_from, state.last_run_at
+        if moment is None or known is None or read is None or state.dirty_at or state.unavailable:
+            return False
+        return known <= history and read >= moment and "started" not in state.cursor
+
+    def is_whole(self, *, history: dt.datetime) -> bool:
+        """Whether all of history was read once."""
+        return self._state.history_from is not None and self._state.history_from <= history
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether somebody told us that it changed, since it was last read."""
+        return self._state.dirty_at is not None
+
     def cursor(self, history: dt.datetime) -> dict[str, Any]:
         """Where an unfinished reading of the same span stands; {} to start afresh."""
         kept = dict(self._state.cursor)
@@ -62,6 +101,14 @@ class Mark:
         self._state.history_from = min(known, history) if known else history
         self._state.last_run_at, self._state.cursor, self._state.unavailable = started, cursor, ""
         self._save()
+        self.clear_hint()
+
+    def clear_hint(self) -> None:
+        """What somebody told us before this reading began has been seen to; what came since stays."""
+        if hinted_at := self._state.dirty_at:
+            key = {name: getattr(self._state, name) for name in _KEY}
+            IngestionState.objects.filter(**key, dirty_at=hinted_at).update(dirty_at=None)
+            self._state.dirty_at = None
 
     def open(self) -> None:
         """It was not refused this time."""

@@ -158,11 +158,15 @@ class RawMergeRequestCommit(Collected):
     author_user_id = models.BigIntegerField(null=True)
     author_email_hash = models.TextField(null=True, blank=True)
     is_signed = models.BooleanField(null=True)
+    position = models.IntegerField(null=True, help_text="In GitLab's list: 0 is the newest.")
 
     class Meta:
         db_table = "raw_mr_commit"
         constraints = [models.UniqueConstraint(fields=["mr_id", "commit_id"], name="raw_mr_commit_key")]
-        indexes = [models.Index(fields=["project", "commit_id"], name="raw_mr_commit_sha")]
+        indexes = [
+            models.Index(fields=["project", "commit_id"], name="raw_mr_commit_sha"),
+            models.Index(fields=["author_email_hash"], name="raw_mr_commit_address"),
+        ]
 
 
 class RawMergeRequestVersion(Collected):
@@ -176,6 +180,7 @@ class RawMergeRequestVersion(Collected):
         null=True,
         help_text="Whether its history lacks the head of the version before; null where nothing tells it.",
     )
+    compared_at = models.DateTimeField(null=True, help_text="When that was asked; it is asked once.")
 
     class Meta:
         db_table = "raw_mr_version"

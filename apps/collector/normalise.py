@@ -145,10 +145,17 @@ def _array(value: Any, latest: dt.datetime) -> str:
     return _escape("{" + ",".join(quoted) + "}")
 
 
+def _numbers(value: Any, latest: dt.datetime) -> str:
+    if not isinstance(value, list):
+        raise Unfit("is not a list")
+    whole = _whole(64)
+    return "{" + ",".join(whole(number, latest) for number in value) + "}"
+
+
 def cell_for(column: models.Field) -> Cell:
     """How a value becomes text for this column."""
     if isinstance(column, ArrayField):
-        return _array
+        return _numbers if isinstance(column.base_field, models.IntegerField) else _array
     if isinstance(column, models.JSONField):
         return _json
     if isinstance(column, models.DateTimeField):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -44,7 +45,7 @@ class EachDue:
 
     def pages(self, reading: Reading) -> Iterator[Page]:
         """A page for each parent."""
-        parents = self.due.rows(reading.place.project_id).values()
+        parents = chain.from_iterable(self.due.slices(reading))
 
         def read(parent: dict[str, Any]) -> bytes:
             return _document(self.parts, parent, reading)

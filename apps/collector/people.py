@@ -38,21 +38,52 @@ _LINK_COMMITS = """
           from raw_mr_commit
          where project_id = %(project)s and author_user_id is not null
          group by commit_id having count(distinct author_user_id) = 1
-    ), owners as (                                    -- an address that GitLab ever linked to one user only
-        select author_email_hash, min(author_user_id) as user_id
-          from raw_mr_commit
-         where project_id = %(project)s and author_user_id is not null and author_email_hash is not null
-         group by author_email_hash having count(distinct author_user_id) = 1
+    ), owners as (                                    -- an address that it ever linked to one user only
+        select m.author_email_hash, min(m.author_user_id) as user_id
+          from raw_mr_commit m
+         where m.author_user_id is not null
+           and m.author_email_hash in (select author_email_hash from raw_commit
+                                        where project_id = %(project)s and author_user_id is null)
+         group by m.author_email_hash having count(distinct m.author_user_id) = 1
     ), found as (
         select c.id, coalesce(l.user_id, o.user_id) as user_id
           from raw_commit c
           left join linked l using (commit_id)
-          left join owners o using (author_email_hash)
+          left join owners o on o.author_email_hash = c.author_email_hash and c.author_user_id is null
          where c.project_id = %(project)s
     )
     update raw_commit c set author_user_id = f.user_id
       from found f
      where c.id = f.id and f.user_id is not null and c.author_user_id is distinct from f.user_id
+"""
+
+# Once all projects are collected their order makes no difference: an address that only later turned out to be
+# another's too names nobody. A link that GitLab gave for the very commit stands.
+_LINK_BY_ADDRESS = """
+    with owners as (
+        select author_email_hash, min(author_user_id) as user_id
+          from raw_mr_commit
+         where author_user_id is not null and author_email_hash is not null
+         group by author_email_hash having count(distinct author_user_id) = 1
+    ), linked as (
+        select project_id, commit_id
+          from raw_mr_commit
+         where author_user_id is not null
+         group by project_id, commit_id having count(distinct author_user_id) = 1
+    ), found as (
+        select c.id, o.user_id
+          from raw_commit c
+          left join owners o using (author_email_hash)
+         where c.author_user_id is distinct from o.user_id
+           and not exists (select from linked l
+                            where l.project_id = c.project_id and l.commit_id = c.commit_id)
+    ), changed as (
+        update raw_commit c set author_user_id = f.user_id
+          from found f
+         where c.id = f.id
+        returning c.project_id
+    )
+    select distinct project_id from changed order by project_id
 """
 
 _SIGN_COMMITS = """
@@ -73,6 +104,14 @@ _NAME_ADDRESSES = """
              group by author_user_id) o
      where u.user_id = o.author_user_id and u.email_hash is null
 """
+
+
+def link_across() -> list[int]:
+    """Name the authors of commits by their addresses, over all projects; answers the projects it changed."""
+    with connection.cursor() as cursor:
+        cursor.execute("set local enable_nestloop = off")
+        cursor.execute(_LINK_BY_ADDRESS)
+        return [project for (project,) in cursor.fetchall()]
 
 
 def link_authors(project_id: int) -> None:

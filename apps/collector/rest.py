@@ -11,7 +11,7 @@ from apps.collector.client import Answer
 from apps.collector.errors import GitlabUnavailable, RouteRefused, TooSlow
 from apps.collector.fields import dig
 from apps.collector.normalise import Unfit, instant
-from apps.collector.reading import PER_PAGE, Page, Place, Reading
+from apps.collector.reading import GOOD_IN_A_ROW, PER_PAGE, Page, Place, Reading
 
 SMALLEST_PAGE = 20
 
@@ -32,7 +32,7 @@ class Rest:
 
     `newest` an attribute by which the list runs backwards and below which we stop, with `since` as a server-
     side filter; neither: the list is read as a whole. `once`: further queries that are read a single time,
-    whatever their age.
+    whatever their age; `open`: queries for what is open, read likewise and again each night.
     """
 
     path: str
@@ -43,6 +43,7 @@ class Rest:
     since: str = ""
     bound: Callable[[dt.datetime], str] = iso
     once: Callable[[Place], list[dict[str, Any]]] | None = None
+    open: tuple[Mapping[str, Any], ...] = ()
     needs: tuple[str, ...] = ()
 
     @property
@@ -59,14 +60,14 @@ class Rest:
     def _ascending(self, reading: Reading) -> Iterator[Page]:
         """Always ask from the last row seen; page on only among rows of one and the same instant."""
         bound, pager = reading.cursor.get("bound") or iso(reading.since), Pager(self, reading)
-        pager.number = reading.cursor.get("page", 1)
+        pager.number, pager.size = reading.cursor.get("page", 1), reading.cursor.get("size", PER_PAGE)
         while True:
             try:
                 answer = pager.ask({self.anchor: bound})
             except RouteRefused:  # a server that does not take the order: anything it gives is welcome
                 yield from self._plain(reading)
                 return
-            moments = [moment for row in answer.value if (moment := _moment(row, self.by))]
+            moments = [moment for row in answer.value if (moment := moment_of(row, self.by))]
             if moments != sorted(moments) or (
                 moments and moments[0] < instant(bound) - dt.timedelta(seconds=1)
             ):
@@ -77,7 +78,8 @@ class Rest:
                 bound, pager.number = iso(moments[-1]), 1
             else:
                 pager.number += 1
-            yield pager.page(answer, cursor={"bound": bound, "page": pager.number} if more else {})
+            cursor = {"bound": bound, "page": pager.number, "size": pager.size}
+            yield pager.page(answer, cursor=cursor if more else {})
             if not more:
                 return
 
@@ -98,7 +100,7 @@ class Rest:
         more = {self.since: self.bound(reading.since)} if self.since else {}
         while True:
             answer = pager.ask(more)
-            moments = [moment for row in answer.value if (moment := _moment(row, self.newest))]
+            moments = [moment for row in answer.value if (moment := moment_of(row, self.newest))]
             yield pager.page(answer)
             if not pager.has_more(answer) or (moments and max(moments) < reading.since):
                 return
@@ -117,26 +119,35 @@ class Rest:
 
 
 class Pager:
-    """Asks for numbered pages of one list; halves the page once when GitLab cannot make it in time."""
+    """Asks for numbered pages of one list; halves them when GitLab cannot make it in time, and recovers."""
 
     def __init__(self, source: Rest, reading: Reading) -> None:
         self._source, self._reading = source, reading
         self.number, self.size = 1, PER_PAGE
         self._before: list[Any] | None = None
+        self._good = 0
 
     def ask(self, more: Mapping[str, Any]) -> Answer:
         """The page `number`. Raises GitlabUnavailable where the same page comes again and again."""
-        try:
-            answer = self._ask(more)
-        except TooSlow:
-            if self.size < PER_PAGE:
-                raise
-            self.size, self.number = self.size // 2, self.number * 2 - 1
-            answer = self._ask(more)
+        self._grow()
+        while True:
+            try:
+                answer = self._ask(more)
+                break
+            except TooSlow:
+                if self.size // 2 < SMALLEST_PAGE:
+                    raise
+                self.size, self.number, self._good = self.size // 2, self.number * 2 - 1, 0
         if answer.value and answer.value == self._before and self.number > 1:
             raise GitlabUnavailable("GitLab sends the same page again and again.")
         self._before = answer.value
+        self._good += 1
         return answer
+
+    def _grow(self) -> None:
+        """Twice the page where the rows read so far make up whole pages of that size."""
+        if self.size < PER_PAGE and self._good >= GOOD_IN_A_ROW and self.number % 2:
+            self.size, self.number, self._good = self.size * 2, (self.number + 1) // 2, 0
 
     def _ask(self, more: Mapping[str, Any]) -> Answer:
         query = {**self._source.query, **self._reading.query, **more, "per_page": self.size}
@@ -157,7 +168,8 @@ class Pager:
         return Page([(row, given) for row in answer.value], answer.server_time, cursor or {})
 
 
-def _moment(row: Any, name: str) -> dt.datetime | None:
+def moment_of(row: Any, name: str) -> dt.datetime | None:
+    """The instant in this attribute of a row, None where there is none to read."""
     try:
         return instant(dig(row, tuple(name.split("."))))
     except (Unfit, AttributeError):

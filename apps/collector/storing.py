@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from apps.collector.details import Route
 from apps.collector.reading import Page
+from apps.collector.route import Route
 from apps.collector.shapes import Reader
 from apps.collector.tables import rows_of
 from apps.collector.upsert import quarantine, upsert
@@ -29,6 +29,7 @@ def store(
     page: Page,
     *,
     project_id: int | None,
+    endpoint: str = "",
     snapshot: bool = False,
     known: set[tuple[str, ...]] | None = None,
 ) -> int:
@@ -48,7 +49,7 @@ def store(
             known.update(rows)
         written += upsert(table, rows, now=page.now, whole=whole)
         if harvest.refused:
-            quarantine(harvest.refused, project_id=project_id, now=page.now)
+            quarantine(harvest.refused, project_id=project_id, endpoint=endpoint, now=page.now)
     return written
 
 

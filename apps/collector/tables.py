@@ -4,7 +4,7 @@ silence."""
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -37,6 +37,15 @@ def column_of(model: type[models.Model], name: str) -> models.Field[Any, Any]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """Items that stand in a document between its lines; `items(document, given)` is None where none can be
+    told."""
+
+    items: Callable[[Any, Given], list[Any] | None]
+    paths: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """One model's share of a document.
@@ -46,8 +55,8 @@ class Table:
     columns written with a new row only. `newest`: the column that says which of two copies of a row is
     younger. `updates`: the rows exist, fill in columns. `replaces`: within one value of this column, rows
     that the answer no longer has are removed; `within` narrows that to keys that begin so. `skips`: a Field;
-    where it is true the item is no row of this table. `recurs`: the same rows come in every page; what was
-    written is not offered again.
+    where it is true the item is no row of this table. `finds`: the items are not in the document, they are
+    found out from it. `recurs`: the same rows come in every page; what was written is not offered again.
     """
 
     into: type[models.Model]
@@ -61,6 +70,7 @@ class Table:
     replaces: str = ""
     within: tuple[str, str] | None = None
     skips: Field | None = None
+    finds: Finder | None = None
     recurs: bool = False
 
     @property
@@ -73,7 +83,7 @@ class Table:
 
     @property
     def is_nested(self) -> bool:
-        return self.places != ("",)
+        return self.places != ("",) or self.finds is not None
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -98,6 +108,8 @@ class Table:
     @property
     def paths(self) -> list[str]:
         """Everything that is read, as paths from the document."""
+        if self.finds is not None:
+            return list(self.finds.paths)
         read = [path for source in self.fields.values() for path in source.paths]
         read += self.skips.paths if self.skips else ()
         found = [f"{place}.{path}" if place else path for place in self.places for path in read]
@@ -145,6 +157,7 @@ class Refused:
     entity_id: str
     reason: str
     payload: bytes
+    parent_id: int | None = None
 
 
 @dataclass(slots=True)
@@ -162,10 +175,12 @@ def rows_of(table: Table, documents: Iterable[Document]) -> Harvest:
     for document, given in documents:
         if isinstance(document, Unread):
             if not table.is_nested:  # once for the document, not once for every table that would have read it
-                refused = Refused(table.name, document.entity_id, document.reason, document.payload)
+                refused = Refused(
+                    table.name, document.entity_id, document.reason, document.payload, _parent_of(given)
+                )
                 harvest.refused.append(refused)
             continue
-        items = table.items(document)
+        items = table.finds.items(document, given) if table.finds else table.items(document)
         refusals = len(harvest.refused)
         for item in items or ():
             _add(harvest, table, item, document, given)
@@ -180,7 +195,8 @@ def _add(harvest: Harvest, table: Table, item: Any, document: Any, given: Given)
     try:
         row = _row(table.columns, item, document, given)
     except Unfit as error:
-        harvest.refused.append(Refused(table.name, _name_of(item), str(error), msgspec.json.encode(item)))
+        payload = msgspec.json.encode(item)
+        harvest.refused.append(Refused(table.name, _name_of(item), str(error), payload, _parent_of(given)))
         return
     name = tuple([row[place] for place in table.key_places])
     before = harvest.rows.get(name)
@@ -212,6 +228,11 @@ def _row(columns: tuple[Column, ...], item: Any, document: Any, given: Given) ->
 
 def _is_younger(one: tuple[str, ...], other: tuple[str, ...], place: int | None) -> bool:
     return place is not None and instant(one[place]) > instant(other[place])
+
+
+def _parent_of(given: Given) -> int | None:
+    """The merge request or pipeline that the document belongs to, if it was read for one."""
+    return given.get("mr_id") or given.get("pipeline_id")
 
 
 def _name_of(item: Any) -> str:

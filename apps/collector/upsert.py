@@ -55,13 +55,16 @@ def _remove_absent(cursor: Cursor, table: Table, values: list[object]) -> None:
     )
 
 
-def quarantine(refused: Iterable[Refused], *, project_id: int | None, now: dt.datetime) -> None:
+def quarantine(
+    refused: Iterable[Refused], *, project_id: int | None, endpoint: str = "", now: dt.datetime
+) -> None:
     """Keep the reason and a hash of every row that could not be read; its payload may hold anything."""
     Quarantine.objects.bulk_create(
         [
             Quarantine(
                 project_id=project_id, entity=row.entity, entity_id=row.entity_id.replace("\0", ""),
-                reason=row.reason, payload_hash=sha256(row.payload).hexdigest(), first_seen_at=now,
+                reason=row.reason, payload_hash=sha256(row.payload).hexdigest(), endpoint=endpoint,
+                parent_id=row.parent_id, first_seen_at=now,
             )
             for row in refused
         ],

@@ -24,9 +24,9 @@ pytestmark = pytest.mark.django_db
 SCHEMA = Path(__file__).parents[4] / "shared" / "gitlab" / "graphql" / "schema-16.3-full.graphql"
 FIELDS = {
     "Query": ["queryComplexity"],
-    "MergeRequest": ["notes", "commits", "mergeUser", "approvalsRequired", "diffStatsSummary"],
+    "MergeRequest": ["notes", "commits", "description", "mergeUser", "approvalsRequired", "diffStatsSummary"],
     "Note": ["systemNoteMetadata"],
-    "Commit": ["authoredDate", "authorEmail", "signature"],
+    "Commit": ["authoredDate", "message", "authorEmail", "signature"],
     "Pipeline": ["jobs"],
     "CiJob": ["retried", "needs", "schedulingType", "kind"],
 }

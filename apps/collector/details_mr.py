@@ -1,40 +1,42 @@
-"""The two entities that are read in depth: merge requests and pipelines, each by GraphQL in batches or by
-REST.
+"""Merge requests in depth: approvals, notes, commits, versions, and the issues they close.
 
-Both routes fill the same rows; a column that only one of them knows stays null by the other.
+GraphQL gives most of it in batches, REST all of it one by one; both fill the same rows, and a column that
+only one of them knows stays null by the other.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from django.db.models import F, Q
 
+from apps.collector.closing import closed_issues, told_offline
 from apps.collector.due import Due
-from apps.collector.fields import Field, always, at, commit_time, email_hash, gid, given, lower, present, when
+from apps.collector.fields import (
+    Field,
+    always,
+    at,
+    commit_time,
+    email_hash,
+    gid,
+    given,
+    position,
+    present,
+    when,
+)
 from apps.collector.graphql import Follow, Graphql
 from apps.collector.models import (
-    RawJob,
     RawMergeRequest,
     RawMergeRequestCommit,
     RawMergeRequestEvent,
-    RawPipeline,
-)
+    RawMergeRequestIssue,
+    RawMergeRequestVersion,
+)  # fmt: skip
 from apps.collector.notes import keyed, note_kind, unless
 from apps.collector.parents import EachDue, Many, One
 from apps.collector.people import member, person
-from apps.collector.tables import Table
-
-
-@dataclass(frozen=True)
-class Route:
-    """One way to an entity: a source and the tables that its documents fill, the main one first."""
-
-    name: str
-    source: Any
-    tables: tuple[Table, ...]
-
+from apps.collector.reading import Reading
+from apps.collector.route import Route
+from apps.collector.tables import Finder, Table
+from apps.collector.versions import Ancestry
 
 _OF_MR = {"project_id": given("project_id"), "mr_id": given("mr_id")}
 
@@ -45,8 +47,8 @@ def _merge_request(**fields: Field) -> Table:
         into=RawMergeRequest,
         key=("mr_id",),
         updates=True,
-        keeps=("changes_count", "lines_added", "lines_removed", "gitlab_approvals_required"),
-        fields={"mr_id": given("mr_id"), "detail_at": given("seen_at"), **fields},
+        keeps=("changes_count", "lines_added", "lines_removed", "gitlab_approvals_required", "links_at"),
+        fields={"mr_id": given("mr_id"), **fields},
     )
 
 
@@ -57,7 +59,20 @@ def _commits(each: str, **fields: Field) -> Table:
         each=each,
         replaces="mr_id",
         keeps=("author_user_id", "is_signed"),
-        fields={**_OF_MR, **fields},
+        fields={**_OF_MR, "position": position(each.removesuffix("[]")), **fields},
+    )
+
+
+def _links(finder: Finder | None = None, each: str = "", *, skips: Field | None = None) -> Table:
+    """The issues that a merge request closes."""
+    return Table(
+        into=RawMergeRequestIssue,
+        key=("mr_id", "issue_project", "issue_iid"),
+        each=each,
+        finds=finder,
+        skips=skips,
+        replaces="mr_id",
+        fields={**_OF_MR, "issue_project": at("project_id"), "issue_iid": at("iid")},
     )
 
 
@@ -96,7 +111,11 @@ def _approvals(each: str, *, user: Field, when_: Field) -> Table:
     )
 
 
-_DUE_MERGE_REQUESTS = Due(RawMergeRequest, key="mr_id", mark="detail_at")
+_DUE_MERGE_REQUESTS = Due(
+    RawMergeRequest, key="mr_id", mark="detail_at", again=Q(state__in=("opened", "locked"))
+)
+_CLOSED_BY_GRAPHQL = closed_issues("description", "commits.nodes[].message")
+_CLOSED_BY_REST = closed_issues("detail.description", "commits[].message")
 
 MERGE_REQUEST_DETAILS = (
     Route(
@@ -111,8 +130,10 @@ MERGE_REQUEST_DETAILS = (
             needs=(
                 "MergeRequest.notes",
                 "MergeRequest.commits",
+                "MergeRequest.description",
                 "Note.systemNoteMetadata",
                 "Commit.authoredDate",
+                "Commit.message",
             ),
             follow=(
                 Follow("merge_request_notes.graphql", "notes", "project.mergeRequest"),
@@ -121,6 +142,8 @@ MERGE_REQUEST_DETAILS = (
         ),
         tables=(
             _merge_request(
+                detail_at=given("seen_at"),
+                links_at=told_offline(_CLOSED_BY_GRAPHQL),
                 changes_count=at("diffStatsSummary.fileCount"),
                 lines_added=at("diffStatsSummary.additions"),
                 lines_removed=at("diffStatsSummary.deletions"),
@@ -142,6 +165,7 @@ MERGE_REQUEST_DETAILS = (
                 kind=note_kind(system="system", body="body", action="systemNoteMetadata.action"),
             ),
             _approvals("approvedBy.nodes[]", user=gid("id"), when_=always(None)),
+            _links(_CLOSED_BY_GRAPHQL),
             member(
                 "author", "mergeUser", "approvedBy.nodes[]", "commits.nodes[].author", "notes.nodes[].author"
             ),
@@ -163,6 +187,8 @@ MERGE_REQUEST_DETAILS = (
         ),
         tables=(
             _merge_request(
+                detail_at=given("seen_at"),
+                links_at=told_offline(_CLOSED_BY_REST),
                 changes_count=at("detail.changes_count"),
                 gitlab_approvals_required=at("approvals.approvals_required"),
             ),
@@ -180,120 +206,73 @@ MERGE_REQUEST_DETAILS = (
                 kind=note_kind(system="system", body="body"),
             ),
             _approvals("approvals.approved_by[]", user=at("user.id"), when_=when("approved_at")),
+            _links(_CLOSED_BY_REST),
             person("approvals.approved_by[].user", "notes[].author"),
         ),
     ),
 )
 
 
-def _pipeline(**fields: Field) -> Table:
-    return Table(
-        into=RawPipeline,
-        key=("pipeline_id",),
-        updates=True,
-        fields={"pipeline_id": given("pipeline_id"), "detail_at": given("seen_at"), **fields},
-    )
+_READ = Q(state="merged", detail_at__gte=F("updated_at"))
 
 
-def _jobs(each: str, *, skips: Field | None = None, **fields: Field) -> Table:
-    return Table(
-        into=RawJob,
-        key=("job_id",),
-        each=each,
-        skips=skips,
-        keeps=("scheduling_type", "needs"),
-        fields={
-            "project_id": given("project_id"),
-            "pipeline_id": given("pipeline_id"),
-            "sha": given("sha"),
-            "name": at("name"),
-            "status": lower("status"),
-            **fields,
-        },
-    )
+def _pushed_again(reading: Reading) -> Q:
+    """Merged, and pushed to after it was opened: only there can versions change a value."""
+    pushed = RawMergeRequestEvent.objects.filter(project_id=reading.place.project_id, kind="commit")
+    return _READ & Q(mr_id__in=pushed.values("mr_id"))
 
 
-def _retried(item: Any, document: Any, known: Mapping[str, Any]) -> bool:
-    """REST does not say it: of one pipeline's jobs of one name, all but the youngest were retried."""
-    return item.id != _youngest(document.jobs)[item.name]
-
-
-def _youngest(jobs: list[Any]) -> dict[str, Any]:
-    youngest: dict[str, Any] = defaultdict(int)
-    for job in jobs:
-        if job is not None and isinstance(job.id, int):
-            youngest[job.name] = max(youngest[job.name], job.id)
-    return youngest
-
-
-def _bridge(item: Any, document: Any, known: Mapping[str, Any]) -> bool:
-    """A trigger of another pipeline: no job."""
-    return item.kind == "BRIDGE"
-
-
-_DUE_PIPELINES = Due(RawPipeline, key="pipeline_id", mark="detail_at", gives=("iid", "sha"))
-
-PIPELINE_DETAILS = (
-    Route(
-        name="graphql",
-        source=Graphql(
-            file="pipelines.graphql",
-            nodes="project.pipelines",
-            due=_DUE_PIPELINES,
-            match="id",
-            size=40,
-            variants=({}, {"source": "parent_pipeline"}),
-            needs=("Pipeline.jobs", "CiJob.retried", "CiJob.needs", "CiJob.schedulingType"),
-            follow=(Follow("pipeline_jobs.graphql", "jobs", "project.pipeline"),),
-        ),
-        tables=(
-            _pipeline(
-                started_at=when("startedAt"), finished_at=when("finishedAt"), duration_sec=at("duration")
-            ),
-            _jobs(
-                "jobs.nodes[]",
-                skips=Field(_bridge, ("kind",)),
-                job_id=gid("id"),
-                stage=at("stage.name"),
-                created_at=when("createdAt"),
-                started_at=when("startedAt"),
-                finished_at=when("finishedAt"),
-                duration_sec=at("duration"),
-                retried_flag=at("retried"),
-                allow_failure=at("allowFailure"),
-                scheduling_type=at("schedulingType"),
-                needs=at("needs.nodes"),
-            ),
+MERGE_REQUEST_LINKS = Route(
+    name="rest",
+    source=EachDue(
+        due=Due(RawMergeRequest, key="mr_id", mark="links_at", only=lambda reading: _READ),
+        parts={"closes": Many("/projects/{project_id}/merge_requests/{iid}/closes_issues")},
+    ),
+    tables=(
+        _merge_request(links_at=given("seen_at")),
+        _links(
+            each="closes[]",
+            skips=Field(lambda item, document, given: item.project_id is None, ("project_id",)),
         ),
     ),
-    Route(
-        name="rest",
-        source=EachDue(
-            due=_DUE_PIPELINES,
-            parts={
-                "detail": One("/projects/{project_id}/pipelines/{pipeline_id}"),
-                "jobs": Many(
-                    "/projects/{project_id}/pipelines/{pipeline_id}/jobs", {"include_retried": "true"}
-                ),
+)
+
+MERGE_REQUEST_VERSIONS = Route(
+    name="rest",
+    source=EachDue(
+        due=Due(RawMergeRequest, key="mr_id", mark="versions_at", moved="", only=_pushed_again),
+        parts={"versions": Many("/projects/{project_id}/merge_requests/{iid}/versions")},
+    ),
+    tables=(
+        _merge_request(versions_at=given("now")),
+        Table(
+            into=RawMergeRequestVersion,
+            key=("version_id",),
+            each="versions[]",
+            fields={
+                **_OF_MR,
+                "version_id": at("id"),
+                "head_sha": at("head_commit_sha"),
+                "base_sha": at("base_commit_sha"),
+                "created_at": when("created_at"),
             },
         ),
-        tables=(
-            _pipeline(
-                started_at=when("detail.started_at"),
-                finished_at=when("detail.finished_at"),
-                duration_sec=at("detail.duration"),
-            ),
-            _jobs(
-                "jobs[]",
-                job_id=at("id"),
-                stage=at("stage"),
-                created_at=when("created_at"),
-                started_at=when("started_at"),
-                finished_at=when("finished_at"),
-                duration_sec=at("duration"),
-                retried_flag=Field(_retried, ("id", "name")),
-                allow_failure=at("allow_failure"),
-            ),
+    ),
+)
+
+REWRITES = Route(
+    name="rest",
+    source=Ancestry("/projects/{project_id}/repository/merge_base"),
+    tables=(
+        Table(
+            into=RawMergeRequestVersion,
+            key=("version_id",),
+            updates=True,
+            fields={
+                "version_id": at("version_id"),
+                "rewrites": at("rewrites"),
+                "compared_at": given("now"),
+            },
         ),
     ),
 )

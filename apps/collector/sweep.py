@@ -1,0 +1,163 @@
+"""Before the projects are read one by one: what a few requests for a whole group tell of all of them.
+
+Lists of merge requests and issues are read for the group at once. A probe says which projects saw no push,
+no pipeline, no release. What was seen whole, or proved to be at rest, has its mark moved, so that the
+project's own collection need not ask. A project that the group's answers do not cover is read as ever.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+import structlog
+from django.db import transaction
+
+from apps.collector.client import Client
+from apps.collector.collect import EVER, Progress, entity_name, name_of
+from apps.collector.endpoints import ENDPOINTS, GROUP_ENDPOINTS, Endpoint
+from apps.collector.errors import GitlabRefused
+from apps.collector.marks import Mark, prove
+from apps.collector.models import Project
+from apps.collector.reading import Place, Reading
+from apps.collector.rest import Rest, moment_of
+from apps.collector.server import Abilities
+from apps.collector.storing import reader_of, store
+from apps.collector.witnesses import probe_group
+
+log = structlog.get_logger(__name__)
+FIRST_LOOK = dt.timedelta(days=2)  # how far back where a group was never swept; older marks are read singly
+
+
+def sweep(
+    *, client: Client, root_groups: Sequence[str], step: Progress, reread: dt.timedelta, again: bool
+) -> dt.datetime:
+    """Look at each root group; answers the server's time before which nothing was looked at.
+
+    `reread` and `again` as for a project's collection. A group that refuses is left to its projects. Raises
+    TokenRefused, GitlabUnavailable.
+    """
+    began = client.server_time
+    for group in root_groups:
+        try:
+            found = client.get(
+                f"/groups/{quote(group, safe='')}", query={"with_projects": "false"}, decode=_GROUP
+            )
+            began = min(began, found.server_time)
+            _Sweep(group, found.value.id, client=client, step=step, again=again).run(reread=reread)
+        except GitlabRefused as refusal:
+            log.warning("group not swept", group=group, reason=str(refusal))
+    return began
+
+
+class _Group(msgspec.Struct):
+    id: int
+
+
+_GROUP = msgspec.json.Decoder(_Group).decode
+
+
+@dataclass
+class _Proof:
+    """Entity -> the projects that it was seen whole for, or at rest in."""
+
+    until: dt.datetime
+    projects: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+
+    def add(self, entities: Iterable[str], projects: Iterable[int]) -> None:
+        for entity in entities:
+            self.projects[entity].update(projects)
+
+
+class _Sweep:
+    """One look at one group."""
+
+    def __init__(self, path: str, number: int, *, client: Client, step: Progress, again: bool) -> None:
+        self._path, self._client, self._step, self._again = path, client, step, again
+        self._abilities = Abilities.of(client.url)
+        self._mark = Mark.of(level="group", level_id=number, entity="sweep")
+        self._counted = client.requests
+        known = Project.objects.filter(in_scope=True, path_with_namespace__startswith=f"{path}/")
+        self._projects = {project.pk: project for project in known.exclude(archived=True)}
+        self._place = Place(group=quote(path, safe=""), path=path, within=frozenset(self._projects))
+
+    def run(self, *, reread: dt.timedelta) -> None:
+        """Lists, then the probe; the marks move when all of it was read."""
+        if not self._projects:
+            return
+        since = self._mark.start(self._client.server_time - FIRST_LOOK)
+        proof = _Proof(until=self._client.server_time)
+        for endpoint in GROUP_ENDPOINTS:
+            self._list(endpoint, proof, since=since, reread=reread)
+        for witness, projects in probe_group(
+            self._path,
+            self._projects,
+            client=self._client,
+            abilities=self._abilities,
+            since=since,
+            again=self._again,
+        ).items():
+            proof.add((one.name for one in ENDPOINTS if one.witness == witness), projects)
+        with transaction.atomic():
+            for entity, projects in sorted(proof.projects.items()):
+                prove(entity, sorted(projects), since=EVER if ":" in entity else since, until=proof.until)
+            self._mark.finish({}, history=since, started=proof.until)
+            self._step.save(requests=self._new_requests())
+
+    def _list(self, endpoint: Endpoint, proof: _Proof, *, since: dt.datetime, reread: dt.timedelta) -> None:
+        """One list of the group; a server that refuses it is asked project by project."""
+        covered = {pk for pk, project in self._projects.items() if _is_on(project, endpoint)}
+        source: Rest = endpoint.routes[0].source
+        try:
+            moved = self._read(endpoint, since=since - reread, query={}, changed_after=since)
+            opened = source.open if self._again else ()
+            for query in opened:
+                self._read(endpoint, since=EVER, query=dict(query), changed_after=since)
+        except GitlabRefused as refusal:
+            log.info("list not swept", group=self._path, entity=endpoint.name, reason=str(refusal))
+            return
+        proof.add([endpoint.name], covered)
+        proof.add([entity_name(name_of(endpoint, dict(query))) for query in opened], covered)
+        quiet = covered - moved
+        proof.add((one.name for one in ENDPOINTS if one.follows == endpoint.feature), quiet)
+
+    def _read(
+        self, endpoint: Endpoint, *, since: dt.datetime, query: dict[str, Any], changed_after: dt.datetime
+    ) -> set[int]:
+        """Store a list; answers the projects of which a row changed at or after a moment."""
+        route = endpoint.routes[0]
+        reading = Reading(
+            client=self._client, place=self._place, reader=reader_of(route), since=since, cursor={},
+            server_fields=self._abilities.fields, query=query,
+        )  # fmt: skip
+        moved: set[int] = set()
+        for page in route.source.pages(reading):
+            with transaction.atomic():
+                written = store(route, page, project_id=None, endpoint=endpoint.name)
+                self._step.save(rows=written, requests=self._new_requests())
+            moved |= _moved(page.documents, changed_after)
+        return moved
+
+    def _new_requests(self) -> int:
+        counted, self._counted = self._counted, self._client.requests
+        return self._counted - counted
+
+
+def _is_on(project: Project, endpoint: Endpoint) -> bool:
+    level = getattr(project, f"{endpoint.feature}_access_level")
+    return level in ("enabled", "private", "public")
+
+
+def _moved(documents: Iterable[tuple[Any, Any]], after: dt.datetime) -> set[int]:
+    """Whose rows moved; one that cannot be read counts as moved."""
+    moved: set[int] = set()
+    for row, _ in documents:
+        project, at = getattr(row, "project_id", None), moment_of(row, "updated_at")
+        if isinstance(project, int) and (at is None or at >= after):
+            moved.add(project)
+    return moved
