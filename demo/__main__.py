@@ -22,6 +22,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--projects", type=int, default=16)
     parser.add_argument("--days", type=int, default=180)
+    parser.add_argument("--pace", type=float, default=1.0, help="so many times the usual work in a project")
     parser.add_argument("--until", help="the clock, ISO 8601; default now")
     parser.add_argument(
         "--start", help="where history begins; default --days before --until, at midnight UTC"
@@ -44,7 +45,7 @@ def main() -> None:
     until = parse(options.until) if options.until else millis(dt.datetime.now(dt.UTC))
     start = parse(options.start) if options.start else (until - options.days * DAY) // DAY * DAY
     gc.disable()
-    world = World(seed=options.seed, projects=options.projects, start=start, now=until)
+    world = World(seed=options.seed, projects=options.projects, start=start, now=until, pace=options.pace)
     gc.collect()
     gc.freeze()
     gc.enable()

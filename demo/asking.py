@@ -4,6 +4,7 @@ ordered.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -69,6 +70,17 @@ def between(asked: Asked, rows: list[Any], name: str, get: Callable[[Any], int |
     return rows
 
 
+def by_update(asked: Asked, key: tuple[str, ...], rows: Callable[[], Iterable[Any]]) -> list[Any]:
+    """All rows that can pass updated_after, in order of update and id. Long lists are asked for page by page,
+    so the order is kept until time passes.
+    """
+    kept = asked.world.kept
+    if (found := kept.get(key)) is None:
+        found = kept[key] = sorted(rows(), key=attrgetter("updated", "id"))
+    after = asked.moment("updated_after")
+    return found if after is None else found[bisect_left(found, after, key=attrgetter("updated")) :]
+
+
 def ordered(
     asked: Asked,
     rows: list[Any],
@@ -77,10 +89,13 @@ def ordered(
     default: str,
     sort: str = "desc",
     tie_desc: bool = False,
+    already: str = "",
 ) -> list[Any]:
-    """In the asked order, ties by id."""
+    """In the asked order, ties by id. `already`: the field by which the rows stand in ascending order."""
     name = fields[asked.choice("order_by", fields, default)]
     down = asked.choice("sort", ("asc", "desc"), sort) == "desc"
+    if name == already:
+        return rows[::-1] if down else rows
     if name == "id":
         return sorted(rows, key=attrgetter("id"), reverse=down)
     rows = sorted(rows, key=attrgetter("id"), reverse=down or tie_desc)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+from bisect import bisect_left
+from collections.abc import Callable
+from itertools import islice
+from operator import attrgetter
 from typing import Any
 
 from graphql import GraphQLError
@@ -14,10 +18,17 @@ MOST = 100
 class Connection:
     """A page of rows; also answers as its own page info."""
 
-    __slots__ = ("_key", "before", "count", "more", "nodes")
+    __slots__ = ("_count", "_key", "before", "more", "nodes")
 
-    def __init__(self, nodes: list[Any], *, more: bool, before: bool, count: int, key: Any) -> None:
-        self.nodes, self.more, self.before, self.count, self._key = nodes, more, before, count, key
+    def __init__(
+        self, nodes: list[Any], *, more: bool, before: bool, count: int | Callable[[], int], key: Any
+    ) -> None:
+        self.nodes, self.more, self.before, self._count, self._key = nodes, more, before, count, key
+
+    @property
+    def count(self) -> int:
+        """Of all pages; counted when asked for."""
+        return self._count() if callable(self._count) else self._count
 
     @property
     def first(self) -> str | None:
@@ -66,6 +77,21 @@ def connect(rows: list[Any], args: dict[str, Any], *, context: Any) -> Connectio
         count=len(rows),
         key=lambda place, row, start=start: start + place,
     )
+
+
+def connect_youngest(
+    rows: list[Any], args: dict[str, Any], *, passes: Callable[[Any], bool], context: Any
+) -> Connection:
+    """By id, youngest first, out of a long list that stands oldest first: looks no further than it must."""
+    stop = len(rows)
+    if args.get("after"):
+        stop = bisect_left(rows, int(read(args["after"])), key=attrgetter("id"))
+    size = _size(args)
+    found = list(islice((rows[place] for place in range(stop - 1, -1, -1) if passes(rows[place])), size + 1))
+    return Connection(
+        context.page(found[:size]), more=len(found) > size, before=bool(args.get("after")),
+        count=lambda: sum(map(passes, rows)), key=lambda place, row: row.id,
+    )  # fmt: skip
 
 
 def connect_sorted(

@@ -14,6 +14,7 @@ from demo.times import SECOND, iso
 if TYPE_CHECKING:
     from demo.server import Server
 
+MOST = 10**6
 FARTHEST_S = 10 * 366 * 86_400  # the years that one step of the clock may take
 
 
@@ -47,11 +48,20 @@ def _count_anew(server: Server, wanted: dict[str, Any]) -> Any:
     return {}
 
 
+def _slow_down(server: Server, wanted: dict[str, Any]) -> Any:
+    latency, budget = wanted["latency_ms"], wanted["per_minute"]
+    if not all(isinstance(value, int) and 0 <= value <= MOST for value in (latency, budget)):
+        raise ValueError(f"latency_ms and per_minute must be whole numbers from 0 to {MOST}")
+    server.limit(latency_ms=latency, per_minute=budget)
+    return {"latency_ms": latency, "per_minute": budget}
+
+
 DOORS = {
     ("GET", "/-/demo/clock"): _clock,
     ("POST", "/-/demo/clock"): _advance,
     ("GET", "/-/demo/faults"): _faults,
     ("POST", "/-/demo/faults"): _go_wrong,
+    ("POST", "/-/demo/limits"): _slow_down,
     ("GET", "/-/demo/stats"): _statistics,
     ("POST", "/-/demo/reset-stats"): _count_anew,
 }

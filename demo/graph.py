@@ -15,6 +15,7 @@ from demo import graph_ci, graph_lists  # noqa: F401  fill FIELDS
 from demo.complexity import LIMIT, score
 from demo.connections import Connection
 from demo.entities import Deployment, Environment
+from demo.faults import Faults
 from demo.fielding import FIELDS
 from demo.graph_execution import Quick
 from demo.graph_fields import signature_type
@@ -65,9 +66,9 @@ def _resolver(get: Callable[..., Any]) -> Callable[..., Any]:
 class Context:
     """What resolvers know besides their entity."""
 
-    def __init__(self, world: World, *, url: str, cost: int, happens: Callable[[str], bool]) -> None:
+    def __init__(self, world: World, *, url: str, cost: int, faults: Faults) -> None:
         self.world, self.url, self.now, self.score = world, url, world.now, cost
-        self._happens = happens
+        self._happens, self.closed = faults.happens, faults.closed
 
     def page(self, rows: list[Any]) -> list[Any]:
         """The rows of a connection; one may be hidden from the asker and come as null, or all fail."""
@@ -107,7 +108,7 @@ class Graph:
             return None, [error.message]
         return document, [_worded(error.message) for error in validate(self.schema, document)]
 
-    def answer(self, body: bytes, *, happens: Callable[[str], bool]) -> bytes:
+    def answer(self, body: bytes, *, faults: Faults) -> bytes:
         """The JSON for a request's body: always with status 200."""
         try:
             asked = msgspec.json.decode(body, type=Asked)
@@ -122,7 +123,7 @@ class Graph:
         cost = score(document, self.schema, variables, operation)
         if cost > LIMIT:
             return _errors(f"Query has complexity of {cost}, which exceeds max complexity of {LIMIT}")
-        context = Context(self.world, url=self.url, cost=cost, happens=happens)
+        context = Context(self.world, url=self.url, cost=cost, faults=faults)
         return self._execute(document, variables, operation, context)
 
     def _execute(

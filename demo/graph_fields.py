@@ -168,6 +168,6 @@ plain(
 )  # fmt: skip
 
 
-def visible(project: Project | None) -> Project | None:
-    """Nothing is said about a project that hides."""
-    return None if project is None or project.hidden else project
+def visible(project: Project | None, context: Any) -> Project | None:
+    """Nothing is said about a project that hides or is closed to us."""
+    return None if project is None or project.hidden or project.id in context.closed else project

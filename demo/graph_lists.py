@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from demo.connections import Connection, connect, connect_sorted
+from demo.connections import Connection, connect, connect_sorted, connect_youngest
 from demo.entities import Environment, Group, Pipeline, Project
 from demo.fielding import FIELDS
 from demo.graph_fields import visible
@@ -49,20 +50,26 @@ def _pipelines(project: Project, context: Any, **args: Any) -> Connection | None
     """By id, youngest first; child pipelines only if asked for."""
     if not project.builds_on:
         return None
-    source = args.get("source")
-    rows = [
-        row
-        for row in project.pipelines
-        if (row.source == source if source else row.source != "parent_pipeline")
-    ]
-    if status := args.get("status"):
-        rows = [row for row in rows if row.status == status.lower()]
-    for name in ("ref", "sha"):
-        if wanted := args.get(name):
-            rows = [row for row in rows if getattr(row, name) == wanted]
-    return connect_sorted(
-        _between(rows, args, updated="updated"), args, name="id", down=True, context=context
+    return connect_youngest(project.pipelines, args, passes=_wanted_pipeline(args), context=context)
+
+
+def _wanted_pipeline(args: dict[str, Any]) -> Callable[[Pipeline], bool]:
+    source, status = args.get("source"), (args.get("status") or "").lower()
+    after, before = (
+        parse(text) if (text := args.get(f"updated{end}")) else None for end in ("After", "Before")
     )
+    same = [(name, args[name]) for name in ("ref", "sha") if args.get(name)]
+
+    def passes(row: Pipeline) -> bool:
+        return (
+            (row.source == source if source else row.source != "parent_pipeline")
+            and (after is None or row.updated >= after)
+            and (before is None or row.updated <= before)
+            and (not status or row.status == status)
+            and all(getattr(row, name) == value for name, value in same)
+        )
+
+    return passes
 
 
 def _pipeline(
@@ -111,7 +118,7 @@ def _group_projects(group: Group, context: Any, **args: Any) -> Connection:
     deep = group.full_path + "/"
     rows = [
         one for path, one in context.world.by_path.items()
-        if not one.hidden
+        if visible(one, context)
         and (one.group is group or (args.get("includeSubgroups") and path.startswith(deep)))
     ]  # fmt: skip
     return _projects(rows, args, context)
@@ -125,7 +132,7 @@ def _projects(rows: list[Project], args: dict[str, Any], context: Any) -> Connec
 
 
 def _all_projects(source: Any, context: Any, **args: Any) -> Connection:
-    return _projects([one for one in context.world.projects.values() if not one.hidden], args, context)
+    return _projects([one for one in context.world.projects.values() if visible(one, context)], args, context)
 
 
 def _releases(project: Project, context: Any, **args: Any) -> Connection:
@@ -136,7 +143,7 @@ def _releases(project: Project, context: Any, **args: Any) -> Connection:
 FIELDS["Query"] = {
     "currentUser": lambda source, context: context.world.people.reader,
     "group": lambda source, context, fullPath: context.world.groups.get(fullPath),  # noqa: N803
-    "project": lambda source, context, fullPath: visible(context.world.by_path.get(fullPath)),  # noqa: N803
+    "project": lambda source, context, fullPath: visible(context.world.by_path.get(fullPath), context),  # noqa: N803
     "projects": _all_projects,
     "queryComplexity": lambda source, context: context,
     "metadata": lambda source, context: context,

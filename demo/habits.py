@@ -79,14 +79,22 @@ MANNERS = (
 )
 
 
-def habits_of(rng: Random, manner: int, line: int, talk: float) -> Habits:
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many merge requests (`work`) and issues (`talk`) for one that people usually make."""
+
+    work: float = 1.0
+    talk: float = 1.0
+
+
+def habits_of(rng: Random, manner: int, line: int, pace: Pace) -> Habits:
     """The manner, coloured by chance; every other fourth project tells nothing of its deliveries."""
     base = MANNERS[manner % 4]
     swing = rng.uniform(0.75, 1.3)
     return replace(
         base,
-        merge_requests=base.merge_requests * swing,
-        issues=base.issues * swing * talk,
+        merge_requests=base.merge_requests * swing * pace.work,
+        issues=base.issues * swing * pace.talk,
         fails=base.fails * rng.uniform(0.6, 1.6),
         flaky=base.flaky * rng.uniform(0.5, 1.6),
         review=base.review * rng.uniform(0.5, 2.0),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -126,9 +128,10 @@ def _keyset(listing: Listing, params: Params, address: str, size: int) -> tuple[
     if cursor := params.get("cursor", [""])[-1]:
         after = _read(cursor)
         down = len(rows) > 1 and rows[0].id > rows[-1].id
-        start = next(
-            (n for n, row in enumerate(rows) if row.id != after and (row.id < after) == down), len(rows)
-        )
+        if down:
+            start = bisect_right(rows, -after, key=lambda row: -row.id)
+        else:
+            start = bisect_right(rows, after, key=attrgetter("id"))
     found = rows[start : start + size]
     headers: list[Header] = [(b"X-Per-Page", b"%d" % size)]
     if len(rows) > start + size:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from demo.asking import Asked, between, ordered, same
+from demo.asking import Asked, between, by_update, ordered, same
 from demo.entities import Pipeline
 from demo.job_times import seen
 from demo.paging import Listing, Refusal, bad, not_found
@@ -18,7 +18,8 @@ DEPLOYMENT_ORDERS = {
 
 def pipelines(asked: Asked) -> Listing:
     _needs_ci(asked)
-    rows = asked.project.pipelines
+    made, key = asked.project.pipelines, ("pipelines", str(asked.project.id))
+    rows = by_update(asked, key, lambda: made)
     if source := asked.text("source"):
         rows = [row for row in rows if row.source == source]
     else:
@@ -28,7 +29,9 @@ def pipelines(asked: Asked) -> Listing:
         rows = [row for row in rows if _in_scope(row, scope)]
     rows = between(asked, rows, "updated", lambda row: row.updated)
     rows = between(asked, rows, "created", lambda row: row.created)
-    return Listing(ordered(asked, rows, PIPELINE_ORDERS, default="id"), asked.show.pipeline)
+    return Listing(
+        ordered(asked, rows, PIPELINE_ORDERS, default="id", already="updated"), asked.show.pipeline
+    )
 
 
 def _in_scope(row: Pipeline, scope: str) -> bool:

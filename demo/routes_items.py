@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from operator import attrgetter
 from typing import Any
 
-from demo.asking import Asked, between, ordered, same
+from demo.asking import Asked, between, by_update, ordered, same
 from demo.entities import Issue, MergeRequest, Note
 from demo.paging import Listing, Refusal, not_found
 
@@ -17,7 +15,6 @@ MR_ORDERS = {
     "title": "title",
     "id": "id",
 }
-UPDATED = attrgetter("updated")
 ISSUE_ORDERS = {"created_at": "created", "updated_at": "updated", "title": "title", "id": "id"}
 
 
@@ -34,7 +31,7 @@ def _numbered(asked: Asked, rows: list[Any]) -> list[Any]:
 def _merge_requests(asked: Asked, rows: list[MergeRequest]) -> Listing:
     state = asked.choice("state", ("all", "opened", "closed", "merged", "locked"), "all")
     asked.choice("scope", ("all", "created_by_me", "assigned_to_me", "reviews_for_me"), "all")
-    rows = [row for row in rows if state in ("all", row.state)]
+    rows = rows if state == "all" else [row for row in rows if row.state == state]
     rows = between(asked, rows, "created", lambda row: row.created)
     rows = between(asked, rows, "updated", lambda row: row.updated)
     rows = between(asked, rows, "merged", lambda row: row.merged)
@@ -43,13 +40,16 @@ def _merge_requests(asked: Asked, rows: list[MergeRequest]) -> Listing:
     if author := asked.text("author_id") or asked.text("author_username"):
         rows = [row for row in rows if row.author and author in (str(row.author.id), row.author.username)]
     rows = _numbered(asked, _labelled(asked, rows))
-    return Listing(ordered(asked, rows, MR_ORDERS, default="created_at"), asked.show.merge_request)
+    return Listing(
+        ordered(asked, rows, MR_ORDERS, default="created_at", already="updated"), asked.show.merge_request
+    )
 
 
 def merge_requests(asked: Asked) -> Listing:
     if not asked.project.merge_requests_on:
         raise Refusal(403, {"message": "403 Forbidden"})
-    return _merge_requests(asked, asked.project.merge_requests)
+    made, key = asked.project.merge_requests, ("merge_requests", str(asked.project.id))
+    return _merge_requests(asked, by_update(asked, key, lambda: made))
 
 
 def group_merge_requests(asked: Asked) -> Listing:
@@ -60,19 +60,19 @@ def all_merge_requests(asked: Asked) -> Listing:
     """The instance list: without scope it is about the asker, who has none."""
     if asked.text("scope") != "all":
         return Listing([], asked.show.merge_request)
+    projects = asked.world.projects.values()
     return _merge_requests(
-        asked, [row for one in asked.world.projects.values() for row in one.merge_requests]
+        asked,
+        by_update(
+            asked, ("merge_requests",), lambda: [row for one in projects for row in one.merge_requests]
+        ),
     )
 
 
 def _swept(asked: Asked, kind: str) -> list[Any]:
-    """The rows of a whole tree that may pass updated_after: tens of thousands, so they are kept in order."""
+    """The rows of a whole tree."""
     key = (kind, asked.parts["group"], asked.text("non_archived"))
-    if (rows := asked.world.kept.get(key)) is None:
-        rows = sorted((row for one in _below(asked) for row in getattr(one, kind)), key=UPDATED)
-        asked.world.kept[key] = rows
-    after = asked.moment("updated_after")
-    return rows if after is None else rows[bisect_left(rows, after, key=UPDATED) :]
+    return by_update(asked, key, lambda: [row for one in _below(asked) for row in getattr(one, kind)])
 
 
 def _below(asked: Asked) -> list[Any]:
@@ -174,16 +174,19 @@ def merge_request_labels(asked: Asked) -> Listing:
 def _issues(asked: Asked, rows: list[Issue]) -> Listing:
     state = asked.choice("state", ("all", "opened", "closed"), "all")
     asked.choice("scope", ("all", "created_by_me", "assigned_to_me"), "all")
-    rows = [row for row in rows if state in ("all", row.state)]
+    rows = rows if state == "all" else [row for row in rows if row.state == state]
     rows = between(asked, rows, "created", lambda row: row.created)
     rows = between(asked, rows, "updated", lambda row: row.updated)
     rows = same(asked, rows, issue_type="type")
     rows = _numbered(asked, _labelled(asked, rows))
-    return Listing(ordered(asked, rows, ISSUE_ORDERS, default="created_at"), asked.show.issue)
+    return Listing(
+        ordered(asked, rows, ISSUE_ORDERS, default="created_at", already="updated"), asked.show.issue
+    )
 
 
 def issues(asked: Asked) -> Listing:
-    return _issues(asked, asked.project.issues if asked.project.issues_on else [])
+    rows = asked.project.issues if asked.project.issues_on else []
+    return _issues(asked, by_update(asked, ("issues", str(asked.project.id)), lambda: rows))
 
 
 def group_issues(asked: Asked) -> Listing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,7 @@ from demo.world import World
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 JSON = b"application/json"
+_NAMED = re.compile(rb"\bquery\s+(\w+)")
 
 
 class Server:
@@ -43,9 +45,14 @@ class Server:
         self.show = Render(world, url=url, premium=premium)
         self.graph = Graph(world, url=url, premium=premium)
         self.faults = faults or Faults()
-        self._token, self._latency, self._budget = token.encode(), latency_ms / 1000, Budget(per_minute)
+        self._token = token.encode()
+        self.limit(latency_ms=latency_ms, per_minute=per_minute)
         self.counts: Counter[str] = Counter()
         self._date = (-1, b"")
+
+    def limit(self, *, latency_ms: int, per_minute: int) -> None:
+        """Answer so much later, and so many requests a minute from now on; 0 is none."""
+        self._latency, self._budget = latency_ms / 1000, Budget(per_minute)
 
     async def __call__(
         self, scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]], send: Send
@@ -97,7 +104,8 @@ class Server:
                 if scope["method"] != "POST":
                     raise Refusal(404, {"error": "404 Not Found"})
                 self.counts["graphql"] += 1
-                return 200, self.graph.answer(body, happens=self.faults.happens), []
+                self.counts[f"graphql {_operation(body)}"] += 1
+                return 200, self.graph.answer(body, faults=self.faults), []
             if not raw.startswith("/api/v4/") or scope["method"] not in ("GET", "HEAD"):
                 raise Refusal(404, {"error": "404 Not Found"})
             return self._rest(raw, scope["query_string"].decode("latin-1"))
@@ -159,6 +167,12 @@ class Server:
         if self._date[0] != second:
             self._date = (second, formatdate(second, usegmt=True).encode())
         return self._date[1]
+
+
+def _operation(body: bytes) -> str:
+    """The name that the client gave its query."""
+    found = _NAMED.search(body)
+    return found[1].decode() if found else "without a name"
 
 
 async def _body(receive: Callable[[], Awaitable[dict[str, Any]]]) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 from demo.delivery import environments_of
 from demo.entities import Group, Project, User
-from demo.habits import LINES, SUBGROUPS, habits_of
+from demo.habits import LINES, SUBGROUPS, Pace, habits_of
 from demo.oddities import add_oddities
 from demo.people import People
 from demo.projectlife import ProjectLife
@@ -20,7 +20,7 @@ MANY = 200  # from here on there are as many issues as in the reference workload
 class World:
     """All that exists at `now`. The same seed, projects and start give the same world at the same instant."""
 
-    def __init__(self, *, seed: int, projects: int, start: int, now: int) -> None:
+    def __init__(self, *, seed: int, projects: int, start: int, now: int, pace: float = 1.0) -> None:
         self.seed, self.start, self.now = seed, start, start
         self.people = People(seed, tuple(LINES), projects)
         self.groups: dict[str, Group] = {}
@@ -29,9 +29,9 @@ class World:
         self.lives: list[ProjectLife] = []
         self.kept: dict[Any, list[Any]] = {}  # long lists, put in order once until time passes
         self._make_groups()
-        talk = 2.8 if projects >= MANY else 1.0
+        usual = Pace(work=pace, talk=pace * (2.8 if projects >= MANY else 1.0))
         for index, (line, path) in enumerate(_paths(projects)):
-            self._make_project(index, line, path, talk=talk)
+            self._make_project(index, line, path, usual)
         add_oddities(self)
         for place, life in enumerate(self.lives):
             life.meet(self.lives[place + 1 : place + 9], self.by_path.get)
@@ -60,11 +60,11 @@ class World:
         self.groups[full] = group
         return group
 
-    def _make_project(self, index: int, line: str, path: str, *, talk: float) -> None:
+    def _make_project(self, index: int, line: str, path: str, pace: Pace) -> None:
         rng = Random(f"{self.seed}/{path}")
         group_path, _, name = f"toman/{line}/{path}".rpartition("/")
         number = list(LINES).index(line)
-        habits = habits_of(rng, index // len(LINES), number, talk)
+        habits = habits_of(rng, index // len(LINES), number, pace)
         project = self.add_project(
             index, name, self.groups[group_path], habits, rng, self.people.team(line, rng)
         )

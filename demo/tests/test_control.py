@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from collections.abc import Callable
 
 import pytest
@@ -93,6 +94,32 @@ def test_statistics(other: Gitlab) -> None:
     other.get(f"{ENGINE}/issues")
     counts = other.get("/-/demo/stats").json
     assert counts["projects/:project/issues"] == 1 and counts["requests"] == 1
+
+
+def test_queries_are_counted_by_name(other: Gitlab) -> None:
+    other.control("reset-stats", {})
+    for query in ("query Named { metadata { version } }", "{ metadata { version } }"):
+        other.graphql(query)
+    counts = other.get("/-/demo/stats").json
+    assert (counts["graphql"], counts["graphql Named"], counts["graphql without a name"]) == (2, 1, 1)
+
+
+def test_latency_and_limit_may_come_later(other: Gitlab) -> None:
+    other.control("limits", {"latency_ms": 30, "per_minute": 7})
+    begun = time.perf_counter()
+    assert other.get("version").header("ratelimit-limit") == "7"
+    assert time.perf_counter() - begun >= 0.03
+    assert "must be whole numbers" in other.control("limits", {"latency_ms": -1, "per_minute": 0})["error"]
+    other.control("limits", {"latency_ms": 0, "per_minute": 0})
+    assert other.get("version").header("ratelimit-limit") is None
+
+
+def test_a_forbidden_project_is_null_in_graphql(other: Gitlab) -> None:
+    query = '{ project(fullPath: "toman/exchange/trading/engine") { id } }'
+    other.control("faults", {"forbid_project": other.get(ENGINE).json["id"]})
+    assert other.graphql(query) == {"data": {"project": None}}
+    other.control("faults", {})
+    assert other.graphql(query)["data"]["project"]["id"]
 
 
 def test_the_limit_is_told_and_kept(start: Callable[..., Gitlab]) -> None:
