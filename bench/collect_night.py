@@ -1,0 +1,49 @@
+"""A night: how long collection takes when one day has changed, under a real server's latency and budget.
+
+Run: python bench/collect_night.py [--projects 300] [--days 10] [--latency-ms 100] [--per-minute 2000].
+The whole stack (PostgreSQL, Valkey, a worker) backfills from an unlimited demo GitLab, whose clock then moves
+on by a day and which from then on answers late and within a budget; the nightly run is measured. The limit is
+its requests at the pace that the budget allows. The bar: 180 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from stage.figures import tell
+from stage.gitlab import DAY_S, WEEK, demo_gitlab
+from stage.product import COLLECTION, product, told
+
+BAR_S = 180.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--projects", type=int, default=300)
+    parser.add_argument("--days", type=int, default=10, help="of history before the night")
+    parser.add_argument("--latency-ms", type=int, default=100)
+    parser.add_argument("--per-minute", type=int, default=2000)
+    parser.add_argument("--workers", type=int, help="default: the product's own")
+    asked = parser.parse_args()
+    with (
+        demo_gitlab(projects=asked.projects, days=asked.days) as gitlab,
+        product(gitlab.url, workers=asked.workers) as tem,
+    ):
+        told("backfill, unlimited", tem, tem.run("backfill", days=asked.days + WEEK))
+        gitlab.door("clock", {"advance_seconds": DAY_S})
+        gitlab.door("limits", {"latency_ms": asked.latency_ms, "per_minute": asked.per_minute})
+        gitlab.counts()
+        seconds = tem.run("nightly")
+        told("nightly", tem, seconds)
+        counts = gitlab.counts()
+        requests = sum(count for name, (_, _, count) in tem.phases().items() if name in COLLECTION)
+    tell(
+        "a night's collection", seconds, "s", bar=BAR_S, limit=requests * 60 / asked.per_minute,
+        what=f"{requests:,} requests at {asked.per_minute:,} a minute",
+        projects=asked.projects, days=asked.days, latency_ms=asked.latency_ms,
+        refused=counts.get("status_429", 0),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
