@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from stage.figures import ROOT
@@ -21,7 +23,7 @@ class Gitlab:
     """A running one."""
 
     def __init__(self, url: str, pid: int) -> None:
-        self.url, self.pid = url, pid
+        self.url, self.pid, self._built = url, pid, processor_s(pid)
 
     def door(self, name: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """The answer of one of the demo's own doors; with a body it is a POST."""
@@ -30,11 +32,21 @@ class Gitlab:
             found: dict[str, Any] = json.load(answer)
             return found
 
+    def cpu_s(self) -> float:
+        """Seconds of processor time that it has used since it began to listen."""
+        return processor_s(self.pid) - self._built
+
     def counts(self) -> dict[str, int]:
         """Requests by route since the last call."""
         found = self.door("stats")
         self.door("reset-stats", {})
         return found
+
+
+def processor_s(pid: int) -> float:
+    """Processor time of a process so far, its own and the kernel's for it."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def before_a_working_day() -> dt.datetime:

@@ -54,6 +54,17 @@ class Product:
             words = (self.home / f"{kind}.log").read_text(errors="replace")[-1500:]
             sys.exit(f"{words}\n{kind} ended with status {status}\n{self.stumbles()[:5]}")
 
+    def is_collected(self) -> bool:
+        """Whether a run has closed its collection (before the first run: no)."""
+        try:
+            counts = self.ask(
+                "select count(*), count(*) filter (where state not in ('pending', 'leased')) from run_step"
+                " where phase = 'collect' and run_id = (select max(id) from run)"
+            )
+        except psycopg.errors.UndefinedTable:
+            return False
+        return bool(counts[0][0]) and counts[0][0] == counts[0][1]
+
     def collection_s(self) -> float:
         """From the request of the last run until nothing more was to be collected."""
         return float(self.ask(
