@@ -122,6 +122,15 @@ def serve_until_asked(stack: Stack) -> None:
         stack.say(f"{stopped}: stopping")
 
 
+KINDS = [
+    "backfill",
+    "incremental",
+    "nightly",
+    "weekly",
+    "recompute",
+]  # pipeline.PLANS, without loading Django
+
+
 def checked_home(*, collecting: bool) -> Path:
     """TEM_HOME, after everything that is missing or wrong has been reported at once (status 2)."""
     load_dotenv(os.environ)
@@ -136,7 +145,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
     for name in ("demo", "once"):
         commands.add_parser(name).add_argument("--days", default=os.environ.get("TEM_BACKFILL_DAYS") or "180")
     commands.choices["demo"].add_argument("--no-serve", action="store_true")
-    commands.choices["once"].add_argument("kind", choices=["backfill", "incremental", "nightly", "recompute"])
+    commands.choices["once"].add_argument("kind", choices=KINDS)
     commands.add_parser("up")
     return parser.parse_args(words)
 

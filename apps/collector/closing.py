@@ -34,7 +34,7 @@ _HIDDEN = re.compile(r"`|^\s*>|<!--|<code|<pre|~~~", re.MULTILINE)
 class Link:
     """An issue that is closed: the number of its project, and its own number there."""
 
-    project: str
+    project_id: str
     iid: int
 
 

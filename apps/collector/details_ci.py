@@ -17,8 +17,10 @@ from apps.collector.aliases import Aliases
 from apps.collector.due import Due
 from apps.collector.fields import Field, at, gid, given, lower, present, when
 from apps.collector.graphql import Follow, Graphql
+from apps.collector.local import Local
 from apps.collector.models import RawCommit, RawJob, RawPipeline
 from apps.collector.parents import EachDue, Many, One
+from apps.collector.people import SIGN_COMMITS
 from apps.collector.reading import Reading
 from apps.collector.route import Route
 from apps.collector.tables import Table
@@ -44,6 +46,7 @@ def _signature(**fields: Field) -> Table:
 
 
 SIGNATURES = (
+    Route(name="merge requests", source=Local((SIGN_COMMITS,)), tables=()),
     Route(
         name="graphql",
         source=Aliases(

@@ -23,6 +23,7 @@ from apps.collector.fields import (
     when,
 )
 from apps.collector.graphql import Follow, Graphql
+from apps.collector.local import Local
 from apps.collector.models import (
     RawMergeRequest,
     RawMergeRequestCommit,
@@ -36,7 +37,7 @@ from apps.collector.people import member, person
 from apps.collector.reading import Reading
 from apps.collector.route import Route
 from apps.collector.tables import Finder, Table
-from apps.collector.versions import Ancestry
+from apps.collector.versions import FROM_PUSHES, Ancestry
 
 _OF_MR = {"project_id": given("project_id"), "mr_id": given("mr_id")}
 
@@ -125,7 +126,7 @@ MERGE_REQUEST_DETAILS = (
             nodes="project.mergeRequests",
             due=_DUE_MERGE_REQUESTS,
             match="id",
-            size=20,
+            size=40,
             batch="iids",
             needs=(
                 "MergeRequest.notes",
@@ -237,32 +238,38 @@ MERGE_REQUEST_LINKS = Route(
     ),
 )
 
-MERGE_REQUEST_VERSIONS = Route(
-    name="rest",
-    source=EachDue(
-        due=Due(RawMergeRequest, key="mr_id", mark="versions_at", moved="", only=_pushed_again),
-        parts={"versions": Many("/projects/{project_id}/merge_requests/{iid}/versions")},
-    ),
-    tables=(
-        _merge_request(versions_at=given("now")),
-        Table(
-            into=RawMergeRequestVersion,
-            key=("version_id",),
-            each="versions[]",
-            fields={
-                **_OF_MR,
-                "version_id": at("id"),
-                "head_sha": at("head_commit_sha"),
-                "base_sha": at("base_commit_sha"),
-                "created_at": when("created_at"),
-            },
+MERGE_REQUEST_VERSIONS = (
+    Route(name="pushes", source=Local((FROM_PUSHES,)), tables=()),
+    Route(
+        name="rest",
+        source=EachDue(
+            due=Due(RawMergeRequest, key="mr_id", mark="versions_at", moved="", only=_pushed_again),
+            parts={"versions": Many("/projects/{project_id}/merge_requests/{iid}/versions")},
+        ),
+        tables=(
+            _merge_request(versions_at=given("now")),
+            Table(
+                into=RawMergeRequestVersion,
+                key=("version_id",),
+                each="versions[]",
+                fields={
+                    **_OF_MR,
+                    "version_id": at("id"),
+                    "head_sha": at("head_commit_sha"),
+                    "base_sha": at("base_commit_sha"),
+                    "created_at": when("created_at"),
+                },
+            ),
         ),
     ),
 )
 
 REWRITES = Route(
     name="rest",
-    source=Ancestry("/projects/{project_id}/repository/merge_base"),
+    source=Ancestry(
+        commits="/projects/{project_id}/repository/commits",
+        merge_base="/projects/{project_id}/repository/merge_base",
+    ),
     tables=(
         Table(
             into=RawMergeRequestVersion,

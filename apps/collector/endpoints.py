@@ -466,7 +466,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (  # parents first; what others look at before
     COMMITS,
     Endpoint("merge_request_details", MERGE_REQUEST_DETAILS, feature="merge_requests"),
     Endpoint("merge_request_issues", (MERGE_REQUEST_LINKS,), feature="merge_requests"),
-    Endpoint("merge_request_versions", (MERGE_REQUEST_VERSIONS,), feature="merge_requests"),
+    Endpoint("merge_request_versions", MERGE_REQUEST_VERSIONS, feature="merge_requests"),
     Endpoint("rewrites", (REWRITES,), feature="merge_requests"),
     Endpoint("closed_issues", (CLOSED_ISSUES,), feature="merge_requests"),
     Endpoint("unfinished_pipelines", (UNFINISHED_PIPELINES,), feature="builds"),

@@ -86,7 +86,7 @@ _LINK_BY_ADDRESS = """
     select distinct project_id from changed order by project_id
 """
 
-_SIGN_COMMITS = """
+SIGN_COMMITS = """
     update raw_commit c set is_signed = m.is_signed
       from (select commit_id, bool_or(is_signed) as is_signed
               from raw_mr_commit
@@ -117,5 +117,5 @@ def link_across() -> list[int]:
 def link_authors(project_id: int) -> None:
     """Give the default branch's commits what GitLab says of the same commits in merge requests."""
     with connection.cursor() as cursor:
-        for statement in (_LINK_COMMITS, _SIGN_COMMITS, _NAME_ADDRESSES):
+        for statement in (_LINK_COMMITS, _NAME_ADDRESSES):
             cursor.execute(statement, {"project": project_id})

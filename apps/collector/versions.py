@@ -1,20 +1,74 @@
-"""Which versions of merge requests rewrote history: a head that lacks the head before it among its ancestors.
+"""Versions of merge requests: when which head was pushed, and which pushes rewrote history.
 
-What is known settles most of it: the commits of the last version are all of its history down to the target
-branch, in order. Only pairs of heads that the last version no longer holds cost a request, once for ever.
+Push events, which are read in bulk, tell all of it for branches of the same project; GitLab is asked only
+for forks and for what events do not cover. A head whose history lacks the head before it is a rewrite. The
+commits of the last version, the default branch's graph and one page of history for each chain of heads that
+was thrown away settle nearly all of that; what they leave costs a request a pair, once for ever.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import datetime as dt
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from django.db import connection
 
 from apps.collector.errors import GitlabRefused
-from apps.collector.reading import Page, Reading, ahead
+from apps.collector.models import RawCommit
+from apps.collector.reading import PER_PAGE, Page, Reading, ahead
+from apps.collector.rest import iso
+
+# Pushes to the source branch while the merge request was open, each beginning where the one before ended; as
+# many as it has notes of added commits, and no push of many refs at once among them, which would hide one.
+# Versions made of events have negative numbers; the first one is the head from which the first push set out.
+FROM_PUSHES = """
+    with due as (
+        select m.mr_id, m.project_id, m.source_branch, m.created_at, m.merged_at
+          from raw_mr m
+          join ingestion_state s on s.level = 'project' and s.level_id = m.project_id
+                                and s.entity = 'push_events' and s.unavailable = ''
+         where m.project_id = %(project)s and m.state = 'merged' and m.versions_at is null
+           and m.detail_at >= m.updated_at and m.source_project_id = m.project_id
+           and s.history_from <= m.created_at and s.last_run_at >= m.merged_at
+           and not exists (select from raw_push_event b
+                            where b.project_id = m.project_id and b.ref is null
+                              and b.created_at between m.created_at and m.merged_at)
+    ), pushes as (
+        select d.mr_id, d.created_at as opened_at,
+               e.event_id, e.created_at, e.commit_from, e.commit_to, e.action,
+               lag(e.commit_to) over w as before, row_number() over w as number
+          from due d
+          join raw_push_event e on e.project_id = d.project_id and e.ref_type = 'branch'
+                               and e.ref = d.source_branch
+                               and e.created_at > d.created_at and e.created_at <= d.merged_at
+        window w as (partition by d.mr_id order by e.created_at, e.event_id)
+    ), sound as (
+        select p.mr_id
+          from pushes p
+         group by p.mr_id
+        having bool_and(p.action = 'pushed' and p.commit_from is not null and p.commit_to is not null
+                        and (p.number = 1 or p.commit_from = p.before))
+           and count(*) >= (select count(*) from raw_mr_event n
+                             where n.project_id = %(project)s and n.mr_id = p.mr_id and n.kind = 'commit')
+    ), versions as (
+        select -2 * event_id as version_id, mr_id, commit_to as head_sha, created_at from pushes
+        union all
+        select -2 * event_id - 1, mr_id, commit_from, opened_at from pushes where number = 1
+    ), known as (
+        insert into raw_mr_version (version_id, project_id, mr_id, head_sha, created_at, fetched_at)
+        select v.version_id, %(project)s, v.mr_id, v.head_sha, v.created_at, %(now)s
+          from versions v
+          join sound using (mr_id)
+         order by v.version_id
+            on conflict (version_id) do nothing
+    )
+    update raw_mr m set versions_at = %(now)s
+      from sound s
+     where m.mr_id = s.mr_id
+"""
 
 # Heads in the order of their versions; `kept` and `kept_before` say where in the last version's commits (0 is
 # the newest) a head stands. A head among those commits descends from any that stands further down. One that
@@ -51,59 +105,169 @@ _SETTLE = """
                     when head_sha = last_head and kept = 0 and kept_before is null and not may_be_below
                         then true
                end as rewrites,
-               head_sha is null or before is null and version_before is not null as is_lost
+               version_before is not null and (head_sha is null or before is null) as is_lost
           from known
     )
     update raw_mr_version v set rewrites = t.rewrites, compared_at = %(now)s, fetched_at = %(now)s
       from told t
      where v.version_id = t.version_id and (t.rewrites is not null or t.is_lost)
 """
-_OPEN = """
-    select version_id, before, head_sha
-      from (select version_id, head_sha, compared_at,
-                   lag(head_sha) over (partition by mr_id order by created_at, version_id) as before
-              from raw_mr_version
-             where project_id = %(project)s
-               and mr_id in (select mr_id from raw_mr_version
-                              where project_id = %(project)s and compared_at is null)) p
-     where compared_at is null and before is not null and head_sha is not null
-     order by version_id
+_HEADS = """
+    select mr_id, version_id, head_sha, compared_at is null and lag(head_sha) over w is not null as is_open,
+           min(created_at) filter (where compared_at is null) over () as since
+      from raw_mr_version
+     where project_id = %(project)s
+       and mr_id in (select mr_id from raw_mr_version where project_id = %(project)s and compared_at is null)
+    window w as (partition by mr_id order by created_at, version_id)
+     order by mr_id, created_at, version_id
 """
+
+MOST_PAGES = 1_000
+PUSHED_WITHIN = dt.timedelta(days=14)  # of having been committed, as a rule: the filter is on that date
+
+Parents = Mapping[str, list[str]]
+
+
+class Head(NamedTuple):
+    """A version and the commit it ends in."""
+
+    version_id: int
+    sha: str
+
+
+Chain = tuple[Head, ...]
+"""Heads in the order of their versions, each of which may or may not descend from the one before."""
+
+
+class _Commit(msgspec.Struct):
+    id: str
+    parent_ids: list[str] = []
+
+
+_HISTORY = msgspec.json.Decoder(list[_Commit])
 
 
 @dataclass(frozen=True)
 class Ancestry:
-    """For each version that nothing we know settles, the common ancestor of its head and the one before."""
+    """For each version that nothing we know settles, whether it rewrote the one before.
 
-    path: str
+    `commits` and `merge_base` are the addresses of a history and of a common ancestor.
+    """
+
+    commits: str
+    merge_base: str
     paths: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     once: None = field(default=None, repr=False)
 
     def pages(self, reading: Reading) -> Iterator[Page]:
-        """A page for each open pair; a pair that GitLab no longer knows is answered without a base."""
+        """A page for each chain of heads; a head that GitLab no longer has is answered with null."""
         told: dict[str, Any] = {"project": reading.place.project_id, "now": reading.client.server_time}
         with connection.cursor() as cursor:
             cursor.execute(_SETTLE, told)
-            cursor.execute(_OPEN, told)
-            pairs = cursor.fetchall()
+            cursor.execute(_HEADS, told)
+            rows = cursor.fetchall()
+        chains = _chains(rows)
+        bulk = self._bulk(reading, since=rows[0][4], most=min(len(chains) // 2, MOST_PAGES)) if chains else {}
 
-        def ask(pair: tuple[int, str, str]) -> str | None:
+        def history(chain: Chain) -> Parents:
+            tip = chain[-1].sha
+            return bulk if tip in bulk else self._history(tip, reading)
+
+        while chains:
+            further: list[Chain] = []
+            for chain, parents in ahead(history, chains, at_once=4):
+                found, rest = self._judge(chain, parents, reading)
+                further += rest
+                given = reading.saw(reading.client.server_time)
+                yield Page([(reading.reader.row(row), given) for row in found], given["now"])
+            chains = further
+
+    def _bulk(self, reading: Reading, *, since: dt.datetime, most: int) -> Parents:
+        """The parents of every commit in the repository since a moment, as far as this many pages tell.
+
+        GitLab keeps heads that were thrown away under hidden refs; one that this list lacks all the same is
+        asked for by itself.
+        """
+        path, found = reading.path(self.commits), dict[str, list[str]]()
+        query = {"all": "true", "since": iso(since - PUSHED_WITHIN), "per_page": PER_PAGE}
+        for number in range(1, most + 1):
             try:
-                answer = reading.client.get(
-                    reading.path(self.path), query={"refs[]": [pair[1], pair[2]]}, decode=msgspec.json.decode
-                )
+                answer = reading.client.get(path, query={**query, "page": number}, decode=_HISTORY.decode)
             except GitlabRefused:
-                return None  # pruned: nobody can know any more
-            return answer.value.get("id") if isinstance(answer.value, dict) else None
+                return found
+            found.update((commit.id, commit.parent_ids) for commit in answer.value)
+            if not answer.value or answer.following is None:
+                break
+        return found
 
-        for (version, before, _), base in ahead(ask, pairs, at_once=4):
-            now = reading.client.server_time
-            rewrites = None if base is None else base != before
-            body = msgspec.json.encode({"version_id": version, "rewrites": rewrites})
-            yield Page([(reading.reader.row(body), reading.saw(now))], now)
+    def _history(self, sha: str, reading: Reading) -> Parents:
+        query = {"ref_name": sha, "per_page": PER_PAGE}
+        try:
+            answer = reading.client.get(reading.path(self.commits), query=query, decode=_HISTORY.decode)
+        except GitlabRefused:
+            return {}  # pruned
+        return {commit.id: commit.parent_ids for commit in answer.value}
+
+    def _judge(self, chain: Chain, parents: Parents, reading: Reading) -> tuple[list[bytes], list[Chain]]:
+        """Rows for the pairs that were settled, from the end; and what is left below a rewrite."""
+        named = {
+            *parents,
+            *(sha for several in parents.values() for sha in several),
+            *(one.sha for one in chain),
+        }
+        commits = RawCommit.objects.filter(project_id=reading.place.project_id, commit_id__in=named)
+        on_default = set(commits.values_list("commit_id", flat=True))
+        rows: list[bytes] = []
+        for place in range(len(chain) - 1, 0, -1):
+            before, head = chain[place - 1], chain[place]
+            descends = _descends(head.sha, before.sha, parents, on_default) if head.sha in parents else None
+            if descends is None:
+                descends = self._by_base(before.sha, head.sha, reading)
+            rewrites = None if descends is None else not descends
+            rows.append(msgspec.json.encode({"version_id": head.version_id, "rewrites": rewrites}))
+            if not descends and place > 1:
+                return rows, [chain[:place]]
+        return rows, []
+
+    def _by_base(self, before: str, head: str, reading: Reading) -> bool | None:
+        path, query = reading.path(self.merge_base), {"refs[]": [before, head]}
+        try:
+            answer = reading.client.get(path, query=query, decode=msgspec.json.decode)
+        except GitlabRefused:
+            return None  # nobody can know any more
+        return isinstance(answer.value, dict) and answer.value.get("id") == before
 
 
-def settled(item: Any, document: Any, given: Any) -> Any:
-    """When it was asked."""
-    return given["now"]
+def _chains(rows: list[tuple[int, int, str, bool, dt.datetime]]) -> list[Chain]:
+    """Runs of versions that are to be compared, each with the version before it."""
+    found: list[Chain] = []
+    run: list[Head] = []
+    merge_request = 0
+    for mr, version, sha, is_open, _ in rows:
+        if mr != merge_request or not is_open:
+            found += [tuple(run)] if len(run) > 1 else []
+            run, merge_request = [], mr
+        run.append(Head(version, sha))
+    return found + ([tuple(run)] if len(run) > 1 else [])
+
+
+def _descends(head: str, other: str, parents: Parents, on_default: set[str]) -> bool | None:
+    """Whether `other` is among the ancestors of `head`; None where the known part of history cannot tell.
+
+    All ancestors of a commit on the default branch are on it too.
+    """
+    todo, seen, is_whole = [head], {head}, True
+    while todo:
+        sha = todo.pop()
+        if sha == other:
+            return True
+        if sha in on_default:
+            is_whole = is_whole and other not in on_default
+        elif sha in parents:
+            new = [one for one in parents[sha] if one not in seen]
+            seen.update(new)
+            todo += new
+        else:
+            is_whole = False
+    return False if is_whole else None

@@ -14,6 +14,7 @@ from apps.runs.models import Run
 from tem import clock
 
 NIGHTLY_AT, DEADLINE = dt.time(2), dt.time(3)
+WEEKLY_ON, WEEKLY_AT = 6, dt.time(4)  # Sunday, when the night's work is done and few people wait for numbers
 HEAD_START = dt.timedelta(minutes=60)
 HOURLY_MINUTE = 15
 _MINUTE, _DAY = dt.timedelta(minutes=1), dt.timedelta(days=1)
@@ -47,6 +48,24 @@ def next_nightly(now: dt.datetime) -> Slot:
     """The nightly slot that comes next."""
     day = dt.date.fromisoformat(last_nightly(now).name) + _DAY
     return Slot(name=day.isoformat(), at=nightly_at(day))
+
+
+def last_weekly(now: dt.datetime) -> Slot:
+    """The newest weekly slot that is not in the future."""
+    today = clock.day_of(now)
+    sunday = today - _DAY * ((today.weekday() - WEEKLY_ON) % 7)
+    slot = _weekly(sunday)
+    return slot if slot.at <= now else _weekly(sunday - 7 * _DAY)
+
+
+def next_weekly(now: dt.datetime) -> Slot:
+    """The weekly slot that comes next."""
+    return _weekly(dt.date.fromisoformat(last_weekly(now).name) + 7 * _DAY)
+
+
+def _weekly(day: dt.date) -> Slot:
+    at = dt.datetime.combine(day, WEEKLY_AT, tzinfo=clock.zone())
+    return Slot(name=day.isoformat(), at=at.astimezone(clock.UTC))
 
 
 def last_hourly(now: dt.datetime) -> Slot:
@@ -87,8 +106,9 @@ class Rhythm:
 
 
 RHYTHMS = (
-    Rhythm("nightly", last_nightly, next_nightly, covered_by=("backfill",)),
-    Rhythm("incremental", last_hourly, next_hourly, covered_by=("backfill", "nightly")),
+    Rhythm("weekly", last_weekly, next_weekly, covered_by=("backfill",)),
+    Rhythm("nightly", last_nightly, next_nightly, covered_by=("backfill", "weekly")),
+    Rhythm("incremental", last_hourly, next_hourly, covered_by=("backfill", "nightly", "weekly")),
 )
 
 

@@ -68,8 +68,8 @@ class TestProbes:
 class TestStatus:
     def test_an_empty_installation_has_a_status(self, client, broker):
         told = client.get("/status").json()
-        assert told["runs"] == dict.fromkeys(["backfill", "nightly", "incremental", "recompute"])
-        assert set(told["next"]) == {"nightly", "incremental"}
+        assert told["runs"] == dict.fromkeys(["backfill", "nightly", "weekly", "incremental", "recompute"])
+        assert set(told["next"]) == {"weekly", "nightly", "incremental"}
         assert told["queues"] == {"collect": 0, "compute": 0, "export": 0, "ops": 0}
 
     def test_names_and_reasons_are_for_staff(self, client, staff, broker):

@@ -241,8 +241,8 @@ class TestSchedule:
         )
         for _ in range(3):
             pipeline.ensure_runs(now=clock.now())
-        run = Run.objects.get()  # the hourly run yields to the nightly
-        assert (run.kind, run.parameters["scheduled"]) == ("nightly", True)
+        run = Run.objects.get()  # the hourly and the nightly run yield to the weekly one
+        assert (run.kind, run.parameters["scheduled"]) == ("weekly", True)
 
 
 class TestHints:

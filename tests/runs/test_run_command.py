@@ -29,7 +29,7 @@ def run(*words: str) -> str:
         (["backfill", "--days", "0"], "days must be from 1 to 730, not 0."),
         (["backfill", "--days", "731"], "days must be from 1 to 730"),
         (["backfill", "--days", "ten"], "invalid int value"),
-        (["weekly"], "invalid choice: 'weekly'"),
+        (["monthly"], "invalid choice: 'monthly'"),
         (["nightly", "--days", "3"], "--days belongs to a backfill"),
         (["backfill", "--from", "2025-01-01"], "belong to a recompute"),
         (["recompute", "--from", "soon"], "invalid day value"),

@@ -61,7 +61,22 @@ def test_a_quarter_past_is_local_where_zones_are_half_an_hour_off(settings):
     assert slots.last_hourly(at("2025-06-01T12:00")).at == at("2025-06-01T11:45")
 
 
-NIGHTLY, HOURLY = slots.RHYTHMS
+@pytest.mark.parametrize(
+    ("now", "newest", "following"),
+    [
+        ("2025-06-10T05:40", "2025-06-08T02:00", "2025-06-15T02:00"),
+        ("2025-06-08T01:59", "2025-06-01T02:00", "2025-06-08T02:00"),
+        ("2025-06-08T02:00", "2025-06-08T02:00", "2025-06-15T02:00"),
+        ("2025-03-30T12:00", "2025-03-30T02:00", "2025-04-06T02:00"),  # the clocks changed that night
+        ("2025-03-29T12:00", "2025-03-23T03:00", "2025-03-30T02:00"),
+    ],
+)
+def test_the_weekly_sweep_is_on_sundays_at_four_local(now, newest, following):
+    assert slots.last_weekly(at(now)).at == at(newest)
+    assert slots.next_weekly(at(now)).at == at(following)
+
+
+WEEKLY, NIGHTLY, HOURLY = slots.RHYTHMS
 NOW = at("2025-06-10T05:40")  # 07:40 in Amsterdam: the last slots were at 02:00 and 07:15
 
 
@@ -85,6 +100,8 @@ class TestDue:
         assert slots.due(NIGHTLY, now=NOW) is None
         assert slots.due(HOURLY, now=NOW) is None
 
+        assert slots.due(WEEKLY, now=NOW) is None
+
     def test_a_failed_backfill_did_not(self):
         a_run("backfill", "2025-06-10T05:20", state=Run.State.FAILED)
         assert slots.due(NIGHTLY, now=NOW) is not None
@@ -92,6 +109,10 @@ class TestDue:
     def test_the_hourly_run_yields_to_a_nightly_under_way(self):
         a_run("nightly", "2025-06-10T00:00", state=Run.State.ACTIVE, slot="2025-06-10")
         assert slots.due(HOURLY, now=NOW) is None
+
+    def test_the_nightly_yields_to_a_weekly_which_does_its_work(self):
+        a_run("weekly", "2025-06-10T00:00", state=Run.State.ACTIVE, slot="2025-06-08")
+        assert slots.due(NIGHTLY, now=NOW) is None
 
     def test_a_run_by_hand_since_the_slot_counts(self):
         a_run("incremental", "2025-06-10T05:16", slot="asked by hand")
