@@ -15,9 +15,11 @@ from stage.figures import tell
 from stage.gitlab import DAY_S, WEEK, Gitlab, demo_gitlab
 from stage.product import Product, product, told
 
+REFUSED = "among them, refused as a whole"
 PER_MERGED, STRETCH, PER_1000_JOBS = 0.5, 0.15, 8.0
 CI = re.compile(r"jobs|pipeline|bridges", re.IGNORECASE)
 PARTS = {  # the first that fits
+    REFUSED: re.compile(r"^refused_"),
     "pipelines and jobs": CI,
     "merge requests": re.compile(r"merge_?request|merge_base|versions|closes", re.IGNORECASE),
     "issues": re.compile(r"issue", re.IGNORECASE),
@@ -31,8 +33,9 @@ def parts_of(counts: dict[str, int]) -> dict[str, dict[str, int]]:
     """Routes by what they are about, dearest first, without the sums and the statuses."""
     found: dict[str, dict[str, int]] = {name: {} for name in PARTS}
     for route, count in sorted(counts.items(), key=lambda pair: -pair[1]):
-        if route not in ("requests", "graphql") and not route.startswith("status_"):
+        if count and route not in ("requests", "graphql") and not route.startswith("status_"):
             found[next(name for name, pattern in PARTS.items() if pattern.search(route))][route] = count
+    found[REFUSED] = found.pop(REFUSED)  # last, for these stand above as well
     return {name: routes for name, routes in found.items() if routes}
 
 

@@ -103,14 +103,20 @@ class Server:
             if raw == "/api/graphql":
                 if scope["method"] != "POST":
                     raise Refusal(404, {"error": "404 Not Found"})
-                self.counts["graphql"] += 1
-                self.counts[f"graphql {_operation(body)}"] += 1
-                return 200, self.graph.answer(body, faults=self.faults), []
+                return 200, self._graphql(body), []
             if not raw.startswith("/api/v4/") or scope["method"] not in ("GET", "HEAD"):
                 raise Refusal(404, {"error": "404 Not Found"})
             return self._rest(raw, scope["query_string"].decode("latin-1"))
         except Refusal as refusal:
             return refusal.status, encode(refusal.body), list(refusal.headers)
+
+    def _graphql(self, body: bytes) -> bytes:
+        """Counted by the name of the query, and once more if it was refused as a whole."""
+        name, answer = _operation(body), self.graph.answer(body, faults=self.faults)
+        self.counts["graphql"] += 1
+        self.counts[f"graphql {name}"] += 1
+        self.counts[f"refused_graphql {name}"] += answer.startswith(b'{"errors"')
+        return answer
 
     def _rest(self, raw: str, query: str) -> tuple[int, bytes, list[Header]]:
         template, handler, parts = routes.find(raw[len("/api/v4/") :])

@@ -98,10 +98,11 @@ def test_statistics(other: Gitlab) -> None:
 
 def test_queries_are_counted_by_name(other: Gitlab) -> None:
     other.control("reset-stats", {})
-    for query in ("query Named { metadata { version } }", "{ metadata { version } }"):
+    for query in ("query Named { metadata { version } }", "{ metadata { version } }", "query Named { x }"):
         other.graphql(query)
     counts = other.get("/-/demo/stats").json
-    assert (counts["graphql"], counts["graphql Named"], counts["graphql without a name"]) == (2, 1, 1)
+    assert (counts["refused_graphql Named"], counts["refused_graphql without a name"]) == (1, 0)
+    assert (counts["graphql"], counts["graphql Named"], counts["graphql without a name"]) == (3, 2, 1)
 
 
 def test_latency_and_limit_may_come_later(other: Gitlab) -> None:
