@@ -96,6 +96,7 @@ _REVERTS = """
       from raw_commit c
       join link_position r using (project_id, commit_id)
       left join raw_mr m on m.project_id = c.project_id and m.iid = c.reverts_mr_iid and m.state = 'merged'
+                         and m.deleted_at is null
       join link_position l
         on l.project_id = c.project_id
        and l.commit_id in (c.reverts_sha, coalesce(m.merge_commit_sha, m.squash_commit_sha, m.sha))

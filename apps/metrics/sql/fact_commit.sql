@@ -2,12 +2,12 @@
 with by_merge_request as (
     select unnest(array[sha, merge_commit_sha, squash_commit_sha]) as commit_id
       from raw_mr
-     where project_id = %(project)s and state = 'merged'
+     where project_id = %(project)s and state = 'merged' and deleted_at is null
      union
     select c.commit_id
       from raw_mr_commit c
       join raw_mr m using (project_id, mr_id)
-     where c.project_id = %(project)s and m.state = 'merged'
+     where c.project_id = %(project)s and m.state = 'merged' and m.deleted_at is null
 )
 select c.project_id, c.commit_id, c.committed_at, c.is_signed,
        cardinality(c.parent_ids) < 2

@@ -5,6 +5,9 @@ with attempt as (
       from raw_job
      where project_id = %(project)s
        and status in ('success', 'failed') and finished_at is not null and sha is not null
+       and pipeline_id not in (
+           select pipeline_id from raw_pipeline where project_id = %(project)s and deleted_at is not null
+       )
 )
 select project_id, sha, name,
        max(finished_at) as at,

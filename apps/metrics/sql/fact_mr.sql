@@ -72,4 +72,4 @@ select m.mr_id, m.project_id, m.iid, m.created_at, m.merged_at, r.first_review_a
   left join given g using (mr_id)
   left join untimed u using (mr_id)
   left join met t using (mr_id)
- where m.project_id = %(project)s
+ where m.project_id = %(project)s and m.deleted_at is null

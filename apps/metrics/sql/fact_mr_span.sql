@@ -29,4 +29,4 @@ span as (
 select m.project_id, s.mr_id, m.created_at, s.from_at, s.to_at
   from span s
   join raw_mr m on m.project_id = %(project)s and m.mr_id = s.mr_id
- where s.opens and (s.to_at is null or s.to_at > s.from_at)
+ where m.deleted_at is null and s.opens and (s.to_at is null or s.to_at > s.from_at)

@@ -4,7 +4,7 @@ with pipeline as (
            coalesce(p.source, '') = 'parent_pipeline' as is_child,
            coalesce(p.finished_at, p.updated_at) as ended_at
       from raw_pipeline p
-     where p.project_id = %(project)s
+     where p.project_id = %(project)s and p.deleted_at is null
 ),
 next_green as (
     select pipeline_id,

@@ -4,7 +4,7 @@ with pipeline as (
            coalesce(p.source, '') = 'parent_pipeline' as is_child,
            coalesce(p.source, '') = 'merge_request_event' or p.ref like 'refs/merge-requests/%%' as is_mr
       from raw_pipeline p
-     where p.project_id = %(project)s and p.status = 'success'
+     where p.project_id = %(project)s and p.status = 'success' and p.deleted_at is null
 ),
 tag as (
     select r.*
