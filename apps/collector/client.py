@@ -10,6 +10,7 @@ import datetime as dt
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,32 +23,45 @@ from django.conf import settings
 from requests.adapters import HTTPAdapter
 
 from apps.collector import patience
+from apps.collector.budget import Budget, budget_of
 from apps.collector.errors import GitlabRefused, GitlabUnavailable, RouteRefused, TokenRefused, TooSlow
+from apps.collector.shared_budget import Slot
 from apps.collector.wire import Answer, SameHost, cause_of, following
 from tem import clock
+from tem.errors import TemError
 
 CONNECT_S, READ_S, DEADLINE_S = 10.0, 65.0, 180.0
 LARGEST_BODY = 64 * 2**20
 CONNECTIONS = 16
 ATTEMPTS, SLOW_ATTEMPTS = 12, 3
 PATIENCE_S = 45.0  # waits longer than this are given back to the ledger instead of slept
+QUEUE_S = 3.0  # whoever has no patience waits so long all the same for others who came first
 stamina.instrumentation.set_on_retry_hooks(())  # a retry is the normal life of a client, not a warning
 TIME_LIMITS = frozenset({408, 502, 504, 524})
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
 
 
 class _Again(Exception):
-    """Worth another try, after `wait_s` if the server said so."""
+    """Worth another try, after `wait_s` if the server said so. `down`: nothing says that it is up."""
 
     def __init__(
-        self, cause: str, *, wait_s: float | None = None, slow: bool = False, busy: bool = False
+        self,
+        cause: str,
+        *,
+        wait_s: float | None = None,
+        slow: bool = False,
+        busy: bool = False,
+        down: bool = False,
     ) -> None:
         super().__init__(cause)
-        self.wait_s, self.slow, self.busy = wait_s, slow, busy
+        self.wait_s, self.slow, self.busy, self.down = wait_s, slow, busy, down
 
 
 class Client:
-    """A GitLab with a token. `requests` and `refusals` (429) count what went over the wire."""
+    """A GitLab with a token. `requests` and `refusals` (429) count what went over the wire.
+
+    `budget`: by default the one that all workers of this token share.
+    """
 
     def __init__(
         self,
@@ -58,6 +72,7 @@ class Client:
         deadline_s: float = DEADLINE_S,
         patience_s: float = PATIENCE_S,
         first_wait_s: float = 0.5,
+        budget: Budget | None = None,
     ) -> None:
         if not token.isascii() or not token.isprintable():
             raise TokenRefused("GITLAB_API_TOKEN holds characters that no GitLab token has: set it again.")
@@ -66,7 +81,7 @@ class Client:
         self._ahead = dt.timedelta()  # of the server's clock before ours, as it last told
         self._token, self._timeout, self._deadline_s = token, timeout, deadline_s
         self._patience_s, self._first_wait_s = patience_s, first_wait_s
-        self._pace, self._lock = patience.Pace(), threading.Lock()
+        self._budget, self._lock = budget or budget_of(self.url, token), threading.Lock()
         session = SameHost()
         session.max_redirects = 3
         session.hooks["response"].append(self._judge)
@@ -94,13 +109,15 @@ class Client:
 
         Raises every error of `errors`; `decode` raises DecodeError on a broken body.
         """
-        return self._persist(lambda: self._once("get", path, decode, query_data=dict(query)))
+        return self._persist(lambda: self._once("get", path, decode, query_data=dict(query)), path=path)
 
     def graphql(self, query: str, *, variables: Mapping[str, Any], decode: Callable[[bytes], Any]) -> Answer:
         """One GraphQL answer, decoded. Errors in it are `decode`'s to find: HTTP says 200 to all of them."""
         body = {"query": query, "variables": dict(variables)}
         address = f"{self.url}/api/graphql"
-        return self._persist(lambda: self._once("post", address, decode, post_data=body))
+        return self._persist(
+            lambda: self._once("post", address, decode, post_data=body), place=self._budget.graphql
+        )
 
     # --- one try -----------------------------------------------------------------------------
 
@@ -122,9 +139,9 @@ class Client:
         except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema) as error:
             raise GitlabUnavailable(f"{self._where()} is no usable address: check GITLAB_API_URL.") from error
         except (requests.exceptions.Timeout, urllib3.exceptions.ReadTimeoutError) as error:
-            raise _Again(f"no answer within {self._timeout[1]:g} s", slow=True) from error
+            raise _Again(f"no answer within {self._timeout[1]:g} s", slow=True, down=True) from error
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise _Again(cause_of(error)) from error
+            raise _Again(cause_of(error), down=True) from error
         return self._answer(response, body, decode)
 
     def _body(self, response: requests.Response, *, until: float) -> bytes:
@@ -160,7 +177,7 @@ class Client:
         memory."""
         now = patience.server_time(response.headers, otherwise=self.server_time)
         self._ahead = now - clock.now()
-        self._pace.learn(response.headers, now=now)
+        self._budget.learn(response.headers, now=now)
         status = response.status_code
         if 200 <= status < 300:
             return
@@ -173,21 +190,29 @@ class Client:
             start = b""  # the status alone decides; its body was only a courtesy
         finally:
             response.close()
-        self._refuse(status, start.lower(), response.headers, now)
+        wait_s = None
+        if status == 429:
+            wait_s = self._busy(response, now)
+        elif status == 503:
+            wait_s = patience.asked_wait(response.headers, now=now)
+        self._refuse(status, start.lower(), wait_s)
 
-    def _refuse(self, status: int, body: bytes, headers: Mapping[str, str], now: dt.datetime) -> None:
+    def _busy(self, response: requests.Response, now: dt.datetime) -> float:
+        with self._lock:
+            self.refusals += 1
+        path = urlsplit(response.url).path.rpartition("/api/v4")[2]
+        return self._budget.refused(path, response.headers, now=now)
+
+    def _refuse(self, status: int, body: bytes, wait_s: float | None) -> None:
         if status == 401:
             raise TokenRefused(
                 f"{self._where()} refused the token (401): set GITLAB_API_TOKEN to a valid one."
             )
         if status == 403 and b"insufficient_scope" in body:
             raise TokenRefused("The token lacks a scope (403): GITLAB_API_TOKEN needs read_api.")
-        if status == 429:
-            with self._lock:
-                self.refusals += 1
         if status in AGAIN:
-            wait_s = patience.asked_wait(headers, now=now) if status in (429, 503) else None
-            raise _Again(f"status {status}", wait_s=wait_s, slow=status in TIME_LIMITS, busy=status == 429)
+            slow, busy, down = status in TIME_LIMITS, status == 429, status >= 500
+            raise _Again(f"status {status}", wait_s=wait_s, slow=slow, busy=busy, down=down)
         if 300 <= status < 400:
             raise GitlabUnavailable(
                 f"{self._where()} redirects elsewhere ({status}): set GITLAB_API_URL to that."
@@ -198,7 +223,13 @@ class Client:
 
     # --- persistence -------------------------------------------------------------------------
 
-    def _persist(self, ask: Callable[[], Answer]) -> Answer:
+    def _persist(
+        self,
+        ask: Callable[[], Answer],
+        *,
+        path: str = "",
+        place: AbstractContextManager[Any] | None = None,
+    ) -> Answer:
         slept, attempt, slow = 0.0, 0, 0
 
         def wait_for(error: Exception) -> bool | float:
@@ -214,23 +245,44 @@ class Client:
 
         try:
             for trial in stamina.retry_context(on=wait_for, attempts=ATTEMPTS, timeout=None):
-                with trial:
-                    self._hold_back()
-                    return ask()
+                with trial, place or nullcontext():
+                    return self._in_turn(ask, path)
         except _Again as error:
             raise self._gave_up(error) from error
         raise AssertionError("retry_context always answers or raises")
 
-    def _hold_back(self) -> None:
-        wait_s = self._pace.due_in(now=self.server_time)
-        if wait_s > self._patience_s:
-            raise GitlabUnavailable("The request budget of this token is used up.", retry_after_s=wait_s)
-        if wait_s > 0:
-            time.sleep(wait_s)
+    def _in_turn(self, ask: Callable[[], Answer], path: str) -> Answer:
+        """One try when the budget allows it, and what became of it told to the budget."""
+        slot = self._budget.turn(path, patience_s=max(self._patience_s, QUEUE_S))
+        if slot.refusal:
+            raise self._no_turn(slot)
+        try:
+            answer = ask()
+        except _Again as error:
+            if error.down:
+                self._budget.failed(self._clean(str(error)), slot=slot)
+            else:
+                self._budget.fine(slot=slot)
+            raise
+        except TemError:
+            self._budget.fine(slot=slot)  # a refusal is an answer
+            raise
+        self._budget.fine(slot=slot)
+        return answer
+
+    def _no_turn(self, slot: Slot) -> GitlabUnavailable:
+        if slot.refusal == "late":
+            words = "The request budget of this token is used up."
+        else:
+            words = (
+                f"{self._where()} gave no usable answer many times in a row: {slot.cause}."
+                " It is asked again after a pause. Check GITLAB_API_URL and that GitLab is up."
+            )
+        return GitlabUnavailable(words, retry_after_s=slot.wait_s)
 
     def _gave_up(self, error: _Again) -> GitlabUnavailable:
         kind = TooSlow if error.slow else GitlabUnavailable
-        wait_s = error.wait_s if error.wait_s is not None else patience.WINDOW_S if error.busy else 30.0
+        wait_s = error.wait_s if error.wait_s is not None else 30.0
         advice = "" if error.busy or error.slow else " Check GITLAB_API_URL and that GitLab is up."
         return kind(
             f"{self._where()} gave no usable answer: {self._clean(str(error))}.{advice}", retry_after_s=wait_s

@@ -10,11 +10,10 @@ import datetime as dt
 import math
 import random
 from collections.abc import Mapping
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 LONGEST_WAIT_S = 900.0
-WINDOW_S = 60.0  # application limits come without headers; most of their windows are one minute
-LOW_WATER = 0.05  # below this share of the budget we leave the rest to others
 
 
 def server_time(headers: Mapping[str, str], *, otherwise: dt.datetime) -> dt.datetime:
@@ -63,21 +62,19 @@ def full_jitter(attempt: int, *, first_s: float, most_s: float) -> float:
     return random.uniform(0, min(most_s, first_s * 2.0 ** min(attempt, 16)))  # no secret
 
 
-class Pace:
-    """The budget as the last answer told it. The one place to hold back: a shared bucket belongs here."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What `RateLimit-*` say: requests a minute, how many are left, seconds until all are back."""
 
-    def __init__(self) -> None:
-        self._free_at: float = 0.0
+    limit: float
+    remaining: float
+    reset_in_s: float
 
-    def learn(self, headers: Mapping[str, str], *, now: dt.datetime) -> None:
-        """Take in `RateLimit-*`: when little is left, everyone waits for the next window."""
-        limit, remaining = number(headers.get("RateLimit-Limit")), number(headers.get("RateLimit-Remaining"))
-        reset = number(headers.get("RateLimit-Reset"))
-        if not limit or remaining is None or reset is None:
-            return
-        spent = remaining <= max(1.0, limit * LOW_WATER)
-        self._free_at = min(reset, now.timestamp() + WINDOW_S) if spent else 0.0
 
-    def due_in(self, *, now: dt.datetime) -> float:
-        """Seconds until the next request may leave, 0 when it may leave now."""
-        return max(0.0, self._free_at - now.timestamp()) if self._free_at else 0.0
+def budget_in(headers: Mapping[str, str], *, now: dt.datetime) -> Told | None:
+    """The budget as an answer tells it; None where it does not, or tells nonsense."""
+    limit, remaining = number(headers.get("RateLimit-Limit")), number(headers.get("RateLimit-Remaining"))
+    reset = number(headers.get("RateLimit-Reset"))
+    if limit is None or limit < 1 or remaining is None or reset is None:
+        return None
+    return Told(limit, remaining, reset - now.timestamp())

@@ -119,16 +119,16 @@ def test_what_the_server_does_not_understand_is_a_refused_route(gitlab, client, 
         get(client)
 
 
-def test_nobody_listening_names_the_setting():
+def test_nobody_listening_names_the_setting(client_of):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        client = Client(url=f"http://127.0.0.1:{unused.getsockname()[1]}", token=TOKEN, first_wait_s=0.001)
+        client = client_of(url=f"http://127.0.0.1:{unused.getsockname()[1]}")
     with pytest.raises(GitlabUnavailable, match=r"refused.*GITLAB_API_URL"):
         get(client)
 
 
-def test_an_unknown_host_names_the_setting():
-    client = Client(url="http://gitlab.invalid", token=TOKEN, first_wait_s=0.001)
+def test_an_unknown_host_names_the_setting(client_of):
+    client = client_of(url="http://gitlab.invalid")
     with pytest.raises(GitlabUnavailable, match=r"host name is unknown.*GITLAB_API_URL"):
         get(client)
 
@@ -227,8 +227,8 @@ def test_any_date_header_gives_some_time(text):
     assert server_time({"Date": text}, otherwise=NOW).tzinfo is not None
 
 
-def test_the_budget_header_holds_the_next_request_back(gitlab, client_of):
-    client = client_of(patience_s=1)
+def test_the_budget_header_holds_the_next_request_back(gitlab, client_of, budget_of):
+    client = client_of(patience_s=1, budget=budget_of(window_s=60))
     soon = str(int(time.time()) + 600)
     budget = {"RateLimit-Limit": "600", "RateLimit-Remaining": "1", "RateLimit-Reset": soon}
     gitlab.handlers["/version"] = lambda _: Reply(200, b"{}", {**JSON, **budget})
