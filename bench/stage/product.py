@@ -47,12 +47,19 @@ class Product:
         return self.collection_s()
 
     def end(self, kind: str, stack: subprocess.Popen[bytes]) -> None:
-        """Wait for it. A run that left something out measures nothing: then the program ends."""
+        """Wait for it. A collection that left something out measures nothing: then the program ends."""
         status = stack.wait()
         self.last = self.ask("select coalesce(max(id), 0) from run")[0][0]
-        if status:
+        left_out = self.ask(
+            "select phase, label, error_text from run_step where run_id = %s and phase = any(%s)"
+            " and state <> 'done'",
+            self.last, list(COLLECTION),
+        )  # fmt: skip
+        if left_out or not self.is_collected():
             words = (self.home / f"{kind}.log").read_text(errors="replace")[-1500:]
-            sys.exit(f"{words}\n{kind} ended with status {status}\n{self.stumbles()[:5]}")
+            sys.exit(f"{words}\n{kind} ended with status {status}\n{left_out[:5]}")
+        if status:
+            print(f"  {kind} ended with status {status}, but it had collected everything", flush=True)
 
     def is_collected(self) -> bool:
         """Whether a run has closed its collection (before the first run: no)."""
