@@ -6,6 +6,7 @@ prints the value of a setting: it may be a secret.
 
 from __future__ import annotations
 
+import base64
 import os
 import secrets
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+SIGNING_KEY = "whsec_"
 GITLAB_SETTINGS = {
     "GITLAB_API_URL": "the address of your GitLab, for example https://gitlab.example.com",
     "GITLAB_API_TOKEN": "a GitLab access token with the scope read_api",
@@ -117,6 +119,17 @@ class Environment:
             self.wrong("GITLAB_API_TOKEN", "holds characters that no GitLab token has.")
             return ""
         return token
+
+    def signing_key(self, name: str) -> bytes:
+        """The bytes of a key: base64 after `whsec_`, as Standard Webhooks writes it, else the text itself."""
+        value = self.text(name)
+        if not value.startswith(SIGNING_KEY):
+            return value.encode()
+        try:
+            return base64.b64decode(value.removeprefix(SIGNING_KEY), validate=True)
+        except ValueError:
+            self.wrong(name, f"must be base64 after {SIGNING_KEY}.")
+            return b""
 
     def database(self) -> str:
         """The user's own PostgreSQL, or the empty string for the embedded one."""

@@ -34,6 +34,10 @@ TEM_TIMEZONE = env.zone("TIMEZONE", "Europe/Amsterdam")
 SECRET_KEY = env.text("TEM_SECRET_KEY") or kept_secret(TEM_HOME, "secret_key")
 TEM_EMAIL_HASH_KEY = env.text("TEM_EMAIL_HASH_KEY") or kept_secret(TEM_HOME, "email_hash_key")
 
+# --- Webhooks: GitLab's hints, taken when one of these is set --------------------------------------
+TEM_WEBHOOK_TOKEN = env.text("TEM_WEBHOOK_TOKEN")
+TEM_WEBHOOK_SIGNING_KEY = env.signing_key("TEM_WEBHOOK_SIGNING_KEY")
+
 # --- Database and broker: given, or the embedded ones of TEM_HOME ------------------------------
 _given_database = env.database()
 _given_redis = env.redis()

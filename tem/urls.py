@@ -3,7 +3,10 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from tem.hooks import gitlab_hook
+
 urlpatterns = [
+    path("hooks/gitlab", gitlab_hook, name="gitlab-hook"),
     path("admin/", admin.site.urls),
     path("", include("tem.ops")),
     path("", include("apps.exports.urls")),

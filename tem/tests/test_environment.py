@@ -62,6 +62,12 @@ def test_token_that_would_break_a_header_is_refused() -> None:
     assert "GITLAB_API_TOKEN" in env.problems[0]
 
 
+def test_a_signing_key_is_bytes_however_it_is_written() -> None:
+    env = Environment({"A": "whsec_a2V5", "B": "key", "C": "whsec_no base64"})
+    assert [env.signing_key(name) for name in "ABCD"] == [b"key", b"key", b"", b""]
+    assert [problem.split(":")[0] for problem in env.problems] == ["C"]
+
+
 def test_numbers_keep_their_bounds() -> None:
     env = Environment({"LOW": "0", "WORD": "many", "SIGN": "-3", "FINE": "7"})
     found = [env.whole_number(name, 5, low=1, high=9) for name in ("LOW", "WORD", "SIGN", "FINE", "ABSENT")]
