@@ -123,9 +123,11 @@ class _Collection:
             return
         if not self._is_wanted(endpoint, mark):
             return
+        again = self._how.again or mark.is_dirty
         try:
             for route in endpoint.routes:
-                self._by(endpoint, route, mark)
+                was_read = self._by(endpoint, route, mark, again=again)
+                again = again and not was_read  # what is open is looked at by one route, not by each
         except GitlabRefused as refusal:
             if not (self._place.empty and endpoint.feature == "repository"):
                 self._refusals.append((endpoint, mark, refusal))
@@ -141,11 +143,12 @@ class _Collection:
             return True
         return mark.is_dirty or endpoint.needed(self._project.pk, mark.start(self._since))
 
-    def _by(self, endpoint: Endpoint, route: Route, mark: Mark) -> None:
+    def _by(self, endpoint: Endpoint, route: Route, mark: Mark, *, again: bool) -> bool:
+        """Whether the server has this way to the entity, and it was read."""
         if not self._has(endpoint, route):
-            return
+            return False
         try:
-            self._scan(endpoint, route, mark, {})
+            self._scan(endpoint, route, mark, {}, again=again)
             for query, is_open in _further(route, self._place):
                 extra = self._mark(name_of(endpoint, query))
                 if not extra.is_complete or (is_open and self._looks_again(extra)):
@@ -156,6 +159,8 @@ class _Collection:
             log.warning("route refused", entity=endpoint.name, route=route.name, reason=str(refusal))
             if refusal.lasting:
                 self._abilities.remember_refusal(endpoint.name, route.name, str(refusal))
+            return False
+        return bool(route.tables)
 
     def _has(self, endpoint: Endpoint, route: Route) -> bool:
         known = self._abilities
@@ -176,11 +181,11 @@ class _Collection:
                 continue
             mark = self._mark(endpoint.name)
             if endpoint.needed is None and self._is_wanted(endpoint, mark):
-                reading = self._reading(route, mark, {})
+                reading = self._reading(route, mark, {}, again=False)  # a plain list knows no details
                 started = Started(route.source.pages(reading), threads=threads)
                 self._started[endpoint.name] = (reading, started)
 
-    def _reading(self, route: Route, mark: Mark, query: dict[str, Any]) -> Reading:
+    def _reading(self, route: Route, mark: Mark, query: dict[str, Any], *, again: bool) -> Reading:
         history = EVER if query else self._since
         start = history if self._how.sweep else max(history, mark.start(history) - self._how.reread)
         reading = Reading(
@@ -191,7 +196,7 @@ class _Collection:
             cursor=mark.cursor(history),
             server_fields=self._abilities.fields,
             query=query,
-            again=self._how.again or mark.is_dirty,
+            again=again,
         )
         reading.started = mark.started() if reading.cursor else None
         if self._how.sweep and isinstance(route.source, Rest):
@@ -199,17 +204,19 @@ class _Collection:
         return reading
 
     def _pages(
-        self, endpoint: Endpoint, route: Route, mark: Mark, query: dict[str, Any]
+        self, endpoint: Endpoint, route: Route, mark: Mark, query: dict[str, Any], *, again: bool
     ) -> tuple[Reading, Iterator[Page]]:
         if not query and route is endpoint.routes[0] and endpoint.name in self._started:
             reading, started = self._started[endpoint.name]
             return reading, started.pages()
-        reading = self._reading(route, mark, query)
+        reading = self._reading(route, mark, query, again=again)
         return reading, route.source.pages(reading)
 
-    def _scan(self, endpoint: Endpoint, route: Route, mark: Mark, query: dict[str, Any]) -> None:
+    def _scan(
+        self, endpoint: Endpoint, route: Route, mark: Mark, query: dict[str, Any], *, again: bool = False
+    ) -> None:
         """All pages of one list; the mark moves with the last."""
-        reading, pages = self._pages(endpoint, route, mark, query)
+        reading, pages = self._pages(endpoint, route, mark, query, again=again)
         for page, is_last in with_last(in_groups(pages)):
             self.now = page.now
             self._answered = self._answered or reading.path(getattr(route.source, "path", ""))
