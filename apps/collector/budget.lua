@@ -111,8 +111,14 @@ function commands.reserve()
 end
 
 function commands.told()
-  set(ask.limit.name .. '.told', ask.most)
-  set(ask.limit.name .. '.told until', now + 10 * minute)
+  local name = ask.limit.name
+  if get(name .. '.told until') <= now then
+    -- What left before anybody knew the limit is charged to it as if it had left just now.
+    local debt = spacing(ask.limit, ask.most) * total(name, SECONDS)
+    set(name .. '.next', math.max(get(name .. '.next'), now + math.min(debt, ask.limit.window)))
+  end
+  set(name .. '.told', ask.most)
+  set(name .. '.told until', now + 10 * minute)
 end
 
 function commands.hold()

@@ -111,7 +111,7 @@ class Budget:
             return
         if told.limit != self._told or time.monotonic() - self._told_at > TOLD_AGAIN_S:
             self._told, self._told_at = told.limit, time.monotonic()
-            self._local.told(GENERAL, told.limit)
+            self._local.told(GENERAL, told.limit, now=time.monotonic())
             self._ask(lambda: self._shared.told(GENERAL, told.limit))
         if told.remaining <= max(1.0, told.limit * LOW_WATER) and told.reset_in_s > 0:
             wait_s = min(told.reset_in_s, self.window_s)

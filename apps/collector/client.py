@@ -85,6 +85,7 @@ class Client:
         session = SameHost()
         session.max_redirects = 3
         session.hooks["response"].append(self._judge)
+        session.stand_alone(self.url)
         for scheme in ("http://", "https://"):
             session.mount(scheme, HTTPAdapter(pool_connections=2, pool_maxsize=CONNECTIONS, max_retries=0))
         self._gitlab = gitlab.Gitlab(

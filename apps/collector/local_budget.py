@@ -64,8 +64,13 @@ class LocalBudget:
             behind = pace.next_at if is_ours else 0.0
             pace.next_at = max(behind, at) + apart
 
-    def told(self, limit: Limit, most: float) -> None:
-        self._pace(limit).told = most
+    def told(self, limit: Limit, most: float, *, now: float) -> None:
+        """The server says how much this is; what left before anybody knew is charged to it."""
+        pace = self._pace(limit)
+        is_new, pace.told = not pace.told, most
+        if is_new:
+            debt = self._apart(limit) * self.used(now=now)
+            pace.next_at = max(pace.next_at, now + min(debt, limit.window_s * self._scale))
 
     def hold(self, limit: Limit, wait_s: float, *, now: float) -> None:
         pace = self._pace(limit)

@@ -25,6 +25,13 @@ class Answer:
 class SameHost(requests.Session):
     """Follows redirects of a moved project, never to another host or to plain text."""
 
+    def stand_alone(self, url: str) -> None:
+        """Take the proxy and the certificates that the environment names for this address, once: to look
+        there at every request takes longer than to decode a page."""
+        found = self.merge_environment_settings(url, {}, None, None, None)
+        self.proxies, self.verify, self.cert = found["proxies"], found["verify"], found["cert"]
+        self.trust_env = False  # nor is a .netrc asked for credentials
+
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         target = super().get_redirect_target(resp)
         if target is None or not urlsplit(target).netloc:

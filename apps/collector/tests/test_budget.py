@@ -93,6 +93,16 @@ def test_a_narrow_limit_leaves_the_rest_alone(shared):
     assert shared.reserve((GENERAL,), patience_s=5, now=1001).wait_s == 0
 
 
+@pytest.mark.parametrize("kind", ["shared", "local"])
+def test_what_left_before_the_limit_was_known_counts(shared, kind):
+    budget = shared if kind == "shared" else LocalBudget(shares=1)
+    times = [budget.reserve((GENERAL,), patience_s=0, now=1000).wait_s for _ in range(100)]
+    budget.told(GENERAL, 600, now=1000)
+    times += [budget.reserve((GENERAL,), patience_s=500, now=1000).wait_s for _ in range(700)]
+    assert max(times[:100]) == 0
+    assert fullest(sorted(times)) <= 600
+
+
 def test_a_wait_beyond_patience_takes_no_turn(shared):
     shared.told(GENERAL, 60, now=1000)
     waits = [shared.reserve((GENERAL,), patience_s=3, now=1000) for _ in range(50)]
@@ -233,7 +243,7 @@ def test_the_client_finds_out_that_the_server_is_back(gitlab, client_of, budget_
 def test_processes_without_redis_share_the_limit_out():
     processes = [LocalBudget(shares=3) for _ in range(3)]
     for process in processes:
-        process.told(GENERAL, 600)
+        process.told(GENERAL, 600, now=1000)
     times = sorted(
         at
         for seed, process in enumerate(processes)
