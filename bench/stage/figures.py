@@ -12,14 +12,25 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / ".tem" / "bench" / "results.jsonl"
 
 
-def tell(name: str, figure: float, unit: str, *, bar: float, limit: float, what: str, **more: Any) -> bool:
-    """Print one figure for which less is better, append it to the results; whether it keeps its bar.
+def tell(
+    name: str,
+    figure: float,
+    unit: str,
+    *,
+    bar: float,
+    limit: float,
+    what: str,
+    at_least: bool = False,
+    **more: Any,
+) -> bool:
+    """Print one figure beside its bar, append it to the results; whether it keeps the bar.
 
-    `limit`: the least that this run could have needed; `what` says why.
+    Less is better, and `limit` is the least that this run could have needed; with `at_least` more is, and
+    `limit` is the most that it could have reached. `what` says why.
     """
-    kept = figure <= bar
+    kept = figure >= bar if at_least else figure <= bar
     ratio = figure / limit if limit else None
-    times = f", {ratio:.1f} times the limit" if ratio else ""
+    times = (f", {ratio:.0%} of it" if at_least else f", {ratio:.1f} times the limit") if ratio else ""
     verdict = "kept" if kept else "MISSED"
     print(
         f"{name}: {figure:.2f} {unit} (bar {bar:g}: {verdict}); limit {limit:.2f}, {what}{times}", flush=True
