@@ -46,7 +46,7 @@ def value_for(field: models.Field) -> object:
     if field.choices:
         return field.choices[0][0]
     if hasattr(field, "base_field"):
-        return ["a"]
+        return [value_for(field.base_field)]
     return next((value for kind, value in _SAMPLES.items() if type(field) is kind), "text")
 
 

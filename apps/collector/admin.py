@@ -1,8 +1,12 @@
 """Dimensions, raw rows and the books of the collection, to look at: all of it comes from GitLab."""
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
-from apps.collector import models
+from apps.collector import models, replay
+from tem import clock
 from tem.admin import OfProject, ReadOnly, one_of
 
 _PIPELINE_STATES = ("success", "failed", "canceled", "skipped", "running", "pending", "manual")
@@ -56,6 +60,12 @@ class MergeRequestVersions(OfProject):
 @admin.register(models.RawMergeRequestEvent)
 class MergeRequestEvents(OfProject):
     list_display = ("mr_id", "project", "kind", "at", "actor_user_id")
+    number = "mr_id"
+
+
+@admin.register(models.RawMergeRequestIssue)
+class ClosedIssues(OfProject):
+    list_display = ("mr_id", "project", "issue_project", "issue_iid")
     number = "mr_id"
 
 
@@ -164,7 +174,20 @@ class Exclusions(ReadOnly):
 
 @admin.register(models.Quarantine)
 class Quarantined(ReadOnly):
-    list_display = ("project", "entity", "entity_id", "reason", "first_seen_at")
-    list_filter = ("entity",)
+    list_display = ("project", "entity", "entity_id", "reason", "first_seen_at", "asked_again_at")
+    list_filter = ("entity", "reason", ("project", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("project",)
-    search_fields = ("entity_id", "reason")
+    search_fields = ("entity_id", "reason", "project__path_with_namespace")
+    actions = ("read_again",)
+
+    def has_ask_permission(self, request: HttpRequest) -> bool:
+        """Who may change a row of the quarantine may have it read again, though nobody edits it by hand."""
+        return request.user.has_perm("collector.change_quarantine")
+
+    @admin.action(description="Read again at the next increment", permissions=["ask"])
+    def read_again(self, request: HttpRequest, rows: QuerySet[models.Quarantine]) -> None:
+        asked = replay.ask_again(rows, now=clock.now())
+        told = f"{asked.details} details and {asked.lists} lists will be read again by the next run."
+        assert request.user.pk is not None  # the admin lets nobody in who has not signed in
+        LogEntry.objects.log_actions(request.user.pk, rows, CHANGE, "Asked to read it again.")
+        self.message_user(request, told, messages.SUCCESS)

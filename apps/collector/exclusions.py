@@ -1,4 +1,8 @@
-"""Which projects are left out, and why; which count as active."""
+"""Which projects are left out, and why; which count as active.
+
+Of the closed list of reasons `merge_requests_disabled` is never given: such a project is collected, and only
+what needs merge requests is unavailable there.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import NamedTuple
 
 from django.db.models import Q
 
+from apps.collector import replay
 from apps.collector.models import Exclusion, Project, RawMergeRequest
 
 ACTIVE_FOR = dt.timedelta(days=90)
@@ -35,6 +40,7 @@ def exclude(project_id: int, *, reason: str, detail: str, now: dt.datetime) -> N
 def admit(project_id: int, *, now: dt.datetime, was_active: bool = False, settled: bool = False) -> None:
     """A project that was just collected is neither closed nor failed; whether it is active is seen from its
     rows. `settled`: it is archived and has nothing more to tell."""
+    replay.renew(project_id)
     Exclusion.objects.filter(project_id=project_id, reason__in=SETTLED_BY_COLLECTING).delete()
     project = Project.objects.get(pk=project_id)
     lives = not project.archived and not project.pending_deletion_at
