@@ -7,10 +7,11 @@ We read from the head until a page holds nothing unknown, then fetch any parent 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db import connection
 from django.db.models import Min
 
 from apps.collector.errors import GitlabRefused
@@ -47,18 +48,16 @@ class _Walk:
     def __init__(self, source: Graph, reading: Reading) -> None:
         self._source, self._reading = source, reading
         self._project = reading.place.project_id
-        self._known = set(
-            RawCommit.objects.filter(project_id=self._project).values_list("commit_id", flat=True)
-        )
+        self._read: set[int] = set()  # what this reading met, of which not all is stored yet
         self._floor = _floor(self._project, reading.since)
         self._reached = instant(reading.cursor["floor"]) if reading.cursor.get("floor") else None
         self._lost: set[str] = set(reading.cursor.get("lost", ()))
-        self._wanted: set[str] = _parents(self._project, self._floor) - self._lost
+        self._missing: set[str] = _missing_parents(self._project, self._floor) - self._lost
 
     def pages(self) -> Iterator[Page]:
         head = _head(self._project, self._reading.place.default_branch)
         deeper = self._reached is None or self._floor < self._reached
-        if head not in self._known or deeper:
+        if deeper or head is None or head not in self._known([head]):
             yield from self._down(self._reading.place.default_branch or "", deeper=deeper)
         yield from self._gaps()
 
@@ -68,7 +67,7 @@ class _Walk:
         while True:
             answer = pager.ask(detail)
             rows = [row for row in answer.value if not isinstance(row, Unread)]
-            new = [row for row in rows if row.id not in self._known]
+            new = len(rows) > len(self._known([row.id for row in rows]))
             moments = [moment for row in rows if (moment := _committed(row))]
             more = pager.has_more(answer)
             below = bool(moments) and max(moments) < self._floor
@@ -84,10 +83,9 @@ class _Walk:
     def _gaps(self) -> Iterator[Page]:
         """Parents that the walk by date did not meet: branches of long ago, merged lately."""
         for _ in range(MOST_GAPS):
-            missing = self._wanted - self._known
-            if not missing:
+            if not self._missing:
                 return
-            sha = min(missing)
+            sha = min(self._missing)
             pager = self._pager({"ref_name": sha})
             try:
                 answer = pager.ask({})
@@ -96,20 +94,32 @@ class _Walk:
                 continue
             rows = [row for row in answer.value if not isinstance(row, Unread)]
             self._take(rows)
-            if sha not in self._known:
+            if sha in self._missing:
                 self._forget(sha)  # the server does not take a SHA for a ref
             yield self._page(pager, answer, floor=None)
 
     def _forget(self, sha: str) -> None:
-        self._wanted.discard(sha)
+        self._missing.discard(sha)
         self._lost.add(sha)
 
+    def _known(self, commits: Collection[str]) -> set[str]:
+        """Of these commits, those stored or read just now: the whole of a history may be too much to hold."""
+        stored = RawCommit.objects.filter(project_id=self._project, commit_id__in=commits)
+        return {sha for sha in commits if _short(sha) in self._read} | set(
+            stored.values_list("commit_id", flat=True)
+        )
+
     def _take(self, rows: list[Any]) -> None:
-        self._known.update(row.id for row in rows)
-        for row in rows:
-            moment = _committed(row)
-            if moment is None or moment >= self._floor:
-                self._wanted.update(parent for parent in row.parent_ids or () if isinstance(parent, str))
+        self._read.update(_short(row.id) for row in rows)
+        self._missing.difference_update(row.id for row in rows)
+        parents = {
+            parent
+            for row in rows
+            if (moment := _committed(row)) is None or moment >= self._floor
+            for parent in row.parent_ids or ()
+            if isinstance(parent, str)
+        }
+        self._missing |= parents - self._known(parents) - self._lost
 
     def _pager(self, query: dict[str, Any]) -> Pager:
         return Pager(Rest(self._source.path, query=query), self._reading)
@@ -137,12 +147,28 @@ def _head(project_id: int, branch: str | None) -> str | None:
     )
 
 
-def _parents(project_id: int, floor: dt.datetime) -> set[str]:
-    """Every parent that a stored commit at or above the floor names."""
-    lists = RawCommit.objects.filter(project_id=project_id, committed_at__gte=floor).values_list(
-        "parent_ids", flat=True
-    )
-    return {parent for parents in lists for parent in parents}
+_MISSING_PARENTS = """
+    select distinct parent
+      from raw_commit c
+      cross join unnest(c.parent_ids) parent
+     where c.project_id = %(project)s and c.committed_at >= %(floor)s
+       and not exists (select from raw_commit k where k.project_id = %(project)s and k.commit_id = parent)
+"""
+
+
+def _missing_parents(project_id: int, floor: dt.datetime) -> set[str]:
+    """Every parent that a stored commit at or above the floor names, and that is not stored."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MISSING_PARENTS, {"project": project_id, "floor": floor})
+        return {parent for (parent,) in cursor.fetchall()}
+
+
+def _short(sha: str) -> int:
+    """The first 60 bits: a set of millions of them is small, and no two commits of a project share them."""
+    try:
+        return int(sha[:15], 16)
+    except ValueError:
+        return hash(sha)
 
 
 def _floor(project_id: int, since: dt.datetime) -> dt.datetime:

@@ -209,9 +209,10 @@ def test_a_crash_between_pages_loses_nothing_and_moves_no_mark(world, client, cl
 
     def break_down(asked):
         if asked.path.endswith("/merge_requests") and asked.query.get("updated_after", "") > at(50):
-            world.next += [Reply(503, b"", {"Retry-After": "9999"})]
+            return Reply(503, b"", {"Retry-After": "9999"})
+        return None
 
-    world.before_each = break_down
+    world.faults = break_down
     hasty = client_of(patience_s=0.1)
     with pytest.raises(GitlabUnavailable):
         run(hasty)
@@ -219,7 +220,7 @@ def test_a_crash_between_pages_loses_nothing_and_moves_no_mark(world, client, cl
     assert mark.last_seen_updated_at is None
     assert mark.cursor["bound"]
     assert 0 < models.RawMergeRequest.objects.count() < 259
-    world.before_each, world.next[:] = (lambda _: None), []
+    world.faults = lambda asked: None
     run(client)
     assert models.RawMergeRequest.objects.count() == 259
     mark.refresh_from_db()
