@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,7 @@ class Product:
         if workers:
             self.variables["TEM_MAX_PARALLELISM"] = str(workers)
         self.home, self.last = home, 0
+        self._stack: subprocess.Popen[bytes] | None = None
 
     def manage(self, *words: str) -> None:
         subprocess.run([sys.executable, "manage.py", *words], cwd=ROOT, env=self.variables, check=True,
@@ -39,7 +41,17 @@ class Product:
         """A run in a stack that ends with it."""
         log = (self.home / f"{kind}.log").open("wb")
         command = [sys.executable, "-m", "tem.stack", "once", kind, *(["--days", str(days)] if days else [])]
-        return subprocess.Popen(command, cwd=ROOT, env=self.variables, stdout=log, stderr=subprocess.STDOUT)
+        self._stack = subprocess.Popen(
+            command, cwd=ROOT, env=self.variables, stdout=log, stderr=subprocess.STDOUT
+        )
+        return self._stack
+
+    def stop(self) -> None:
+        """End what still runs."""
+        if self._stack and self._stack.poll() is None:
+            self._stack.terminate()
+            self._stack.wait()
+        self.manage("embedded", "down")
 
     def run(self, kind: str, *, days: int | None = None) -> float:
         """Seconds from the request of a run to the end of its collection. Ends the program if it failed."""
@@ -109,13 +121,14 @@ class Product:
 @contextmanager
 def product(url: str, *, workers: int | None = None) -> Iterator[Product]:
     """A fresh installation whose services stay up from run to run; all of it goes in the end."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that everything below is taken down
     with tempfile.TemporaryDirectory(prefix="tem-bench-") as folder:
         made = Product(Path(folder), url=url, workers=workers)
         made.manage("embedded", "up")
         try:
             yield made
         finally:
-            made.manage("embedded", "down")
+            made.stop()
 
 
 def told(name: str, made: Product, seconds: float) -> None:
