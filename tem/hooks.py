@@ -43,11 +43,16 @@ class _Refusal(Exception):
         self.status, self.title = status, title
 
 
+def is_on() -> bool:
+    """Whether a secret is set."""
+    return bool(settings.TEM_WEBHOOK_TOKEN or settings.TEM_WEBHOOK_SIGNING_KEY)
+
+
 @csrf_exempt  # the sender is no browser: it proves itself by the secret
 @never_cache
 def gitlab_hook(request: HttpRequest) -> HttpResponse:
     """202 with how many lists were marked, be it none; else application/problem+json."""
-    if not (settings.TEM_WEBHOOK_TOKEN or settings.TEM_WEBHOOK_SIGNING_KEY):
+    if not is_on():
         raise Http404
     now = clock.now()
     try:

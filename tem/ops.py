@@ -50,7 +50,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def status(request: HttpRequest) -> HttpResponse:
-    """How it stands: last runs, coverage, steps, requests, next slots, versions."""
+    """How it stands: last runs, coverage, GitLab and its budget, lag, quarantine, next slots, versions."""
     user = getattr(request, "user", None)
     return JsonResponse(standing.status(now=clock.now(), with_names=bool(user and user.is_staff)))
 

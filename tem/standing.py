@@ -1,4 +1,4 @@
-"""How the installation stands, as `/status` tells it: runs, steps, coverage, queues, slots, versions."""
+"""How the installation stands, as `/status` tells it: runs, steps, collection, queues, slots, versions."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from django.db import connection
 from django.db.models import Count
 from kombu.exceptions import OperationalError
 
+from apps.collector import budget
+from apps.collector import standing as collecting
 from apps.collector.discover import coverage
 from apps.collector.models import Server
+from apps.collector.server import Abilities
 from apps.runs import progress, slots
 from apps.runs.models import Run, RunStep
-from tem import hints, history, pipeline
+from tem import hints, history, hooks, pipeline
 from tem.celery import QUEUES
 
 PARTS = ("Django", "celery", "python-gitlab")
@@ -30,6 +33,11 @@ def status(*, now: dt.datetime, with_names: bool) -> dict[str, Any]:
         "runs": last_runs(with_names=with_names),
         "steps": steps(now=now),
         "coverage": coverage_json(now=now, with_names=with_names),
+        "gitlab": gitlab(with_names=with_names),
+        "requests": requests(with_names=with_names),
+        "lag": {entity: lag_json(lag, now=now) for entity, lag in collecting.lags().items()},
+        "quarantine": quarantine(),
+        "webhooks": {"on": hooks.is_on(), "waiting": collecting.hints()},
         "history_from": str(history.start() or "") or None,
         "queues": queues(),
         "next": {rhythm.kind: instant(rhythm.next(now).at) for rhythm in slots.RHYTHMS},
@@ -87,6 +95,51 @@ def coverage_json(*, now: dt.datetime, with_names: bool) -> dict[str, Any]:
     if with_names:
         told["excluded_projects"] = [{"repo": path, "reason": str(reason)} for path, reason in seen.excluded]
     return told
+
+
+def gitlab(*, with_names: bool) -> dict[str, Any] | None:
+    """What the last probe found; None before the first. GitLab's own words only `with_names`."""
+    server = Server.objects.order_by("-probed_at").first()
+    if server is None:
+        return None
+    return {
+        "version": server.version,
+        "enterprise": server.enterprise,
+        "tier": Abilities(server).tier,
+        "probed_at": instant(server.probed_at),
+        "routes": {
+            entity: {way: (why if with_names else "closed") if why else "open" for way, why in ways.items()}
+            for entity, ways in collecting.routes(server).items()
+        },
+    }
+
+
+def requests(*, with_names: bool) -> dict[str, Any]:
+    """How GitLab's budget stands; a minute for what is used, an hour for what was refused or had to wait."""
+    seen = budget.standing()
+    told = {
+        "used": seen.used,
+        "limit": seen.limit,
+        "refused_429": seen.refusals,
+        "waits": seen.waits,
+        "waited_s": round(seen.waited_s, 1),
+        "paused_s": round(seen.paused_s, 1),
+        "breaker": seen.breaker,
+        "is_shared": seen.is_shared,
+    }
+    return {**told, "cause": seen.cause} if with_names else told
+
+
+def lag_json(lag: collecting.Lag, *, now: dt.datetime) -> dict[str, Any]:
+    """The oldest watermark, how long ago that is, and how many projects were never read to the end."""
+    late_s = None if lag.oldest is None else max(0, round((now - lag.oldest).total_seconds()))
+    return {"oldest": instant(lag.oldest), "lag_s": late_s, "unread": lag.unread}
+
+
+def quarantine() -> dict[str, Any]:
+    """How many rows could not be read, by table."""
+    seen = collecting.quarantined()
+    return {"rows": sum(seen.rows.values()), "by_table": seen.rows, "asked_again": seen.asked}
 
 
 def queues() -> dict[str, int] | None:

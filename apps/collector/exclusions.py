@@ -17,6 +17,8 @@ from apps.collector.models import Exclusion, Project, RawMergeRequest
 ACTIVE_FOR = dt.timedelta(days=90)
 Reason = Exclusion.Reason
 SETTLED_BY_COLLECTING = (Reason.NO_ACCESS, Reason.FAILED, Reason.QUARANTINED)
+LEFT_ALONE = tuple(reason for reason in Reason if reason not in (Reason.FAILED, Reason.QUARANTINED))
+"""Reasons for which nothing can be late: there is nothing to collect, or GitLab does not let us."""
 
 
 class Coverage(NamedTuple):

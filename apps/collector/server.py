@@ -41,6 +41,21 @@ class Abilities:
         """Whether this route failed before, since the last probe."""
         return f"{entity}/{route}" in self._server.fields.get(REFUSED, {})
 
+    def obstacle(self, entity: str, route: str, *, needs: Iterable[str]) -> str:
+        """Why this route is not taken, "" where it can be."""
+        if missing := [need for need in needs if not self.has((need,))]:
+            return f"the server has no {', '.join(missing)}"
+        return str(self._server.fields.get(REFUSED, {}).get(f"{entity}/{route}", ""))
+
+    @property
+    def tier(self) -> str | None:
+        """Free, or paid: only a paid server knows how many approvals are required. None: nothing tells."""
+        if self._server.enterprise is False:
+            return "free"
+        if "MergeRequest" not in self.fields:
+            return None
+        return "paid" if self.has(("MergeRequest.approvalsRequired",)) else "free"
+
     def remember_refusal(self, entity: str, route: str, reason: str) -> None:
         """Do not try this route again until the next probe."""
         fields = {**self._server.fields}

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 from django.test import Client as Browser
 from django.utils.crypto import get_random_string
 
+from apps.collector.exclusions import exclude
+from apps.collector.marks import Mark
+from apps.collector.models import Quarantine, Server
+from apps.collector.server import Abilities
+from apps.collector.tests.builders import project
+from apps.collector.webhook_events import Event, mark_dirty
 from apps.runs.models import Run
-from tem import clock, probes
+from tem import clock, pipeline, probes
+from tests.runs.gate import drain
 
 pytestmark = pytest.mark.django_db
 NOW = clock.now()
@@ -76,6 +85,84 @@ class TestStatus:
         Run.objects.create(kind="nightly", slot="x", state="failed", reason="toman/secret", requested_at=NOW)
         assert "toman/secret" not in client.get("/status").content.decode()
         assert staff.get("/status").json()["runs"]["nightly"]["reason"] == "toman/secret"
+
+
+class TestTheCollection:
+    """What `/status` says of GitLab and of how well it is read."""
+
+    def test_nothing_is_made_up_before_the_first_run(self, client, broker):
+        told = client.get("/status").json()
+        assert told["gitlab"] is None
+        assert told["lag"] == {}
+        assert told["quarantine"] == {"rows": 0, "by_table": {}, "asked_again": 0}
+        assert told["webhooks"] == {"on": False, "waiting": 0}
+        assert told["requests"]["breaker"] == "closed"
+
+    def test_a_collection_shows(self, client, gitlab):
+        began = clock.now()
+        drain(pipeline.start("backfill", slot="x", now=began, days=10))
+        told = client.get("/status").json()
+        assert told["gitlab"]["version"] == "17.0.0"
+        assert told["gitlab"]["tier"] == "free"
+        assert told["gitlab"]["routes"]["merge_request_details"] == {"graphql": "closed", "rest": "open"}
+        assert told["gitlab"]["routes"]["issues"] == {"rest": "open"}
+        assert told["requests"]["used"] >= 20
+        assert told["requests"]["refused_429"] == 0
+        assert told["lag"]["merge_requests"]["unread"] == 0
+        assert told["lag"]["merge_requests"]["lag_s"] in range(600, 660)  # the overlap
+
+    def test_the_oldest_watermark_of_those_that_are_collected_counts(self, client, broker):
+        for number, hours in ((1, 1), (2, 5), (3, 50), (4, 80), (5, 99), (6, 7)):
+            project(project_id=number, path_with_namespace=f"toman/{number}", in_scope=number != 4)
+            mark = Mark.of(level="project", level_id=number, entity="issues")
+            mark.finish({}, history=NOW, started=clock.now() - dt.timedelta(hours=hours))
+        exclude(3, reason="archived", detail="", now=NOW)
+        exclude(6, reason="failed", detail="", now=NOW)
+        Mark.of(level="project", level_id=5, entity="issues").refuse("feature_disabled")
+        Mark.of(level="project", level_id=1, entity="releases").reach({}, history=NOW, started=NOW)
+        lag = client.get("/status").json()["lag"]
+        assert lag["issues"]["lag_s"] in range(7 * 3600 + 600, 7 * 3600 + 660)
+        assert lag["releases"] == {"oldest": None, "lag_s": None, "unread": 1}
+
+    def test_routes_say_to_staff_what_stands_in_their_way(self, client, staff, broker):
+        server = Server.objects.create(
+            url="http://g", enterprise=True, probed_at=NOW,
+            fields={"MergeRequest": ["notes", "approvalsRequired"], "Pipeline": ["jobs"],
+                    "CiJob": ["retried", "needs", "schedulingType"]},
+        )  # fmt: skip
+        Abilities(server).remember_refusal("pipeline_details", "graphql", "toman/secret: too complex")
+        told = staff.get("/status").json()["gitlab"]
+        assert told["tier"] == "paid"
+        assert told["routes"]["pipeline_details"]["graphql"] == "toman/secret: too complex"
+        assert "MergeRequest.commits" in told["routes"]["merge_request_details"]["graphql"]
+        assert "MergeRequest.notes" not in told["routes"]["merge_request_details"]["graphql"]
+        assert "toman/secret" not in client.get("/status").content.decode()
+
+    @pytest.mark.parametrize(
+        ("enterprise", "fields", "tier"),
+        [
+            (False, {"MergeRequest": ["approvalsRequired"]}, "free"),
+            (True, {"MergeRequest": ["notes"]}, "free"),
+            (None, {"MergeRequest": ["approvalsRequired"]}, "paid"),
+            (None, {}, None),
+            (True, {}, None),
+        ],
+    )
+    def test_the_tier_is_told_by_what_the_server_knows(self, enterprise, fields, tier):
+        server = Server(url="http://g", enterprise=enterprise, probed_at=NOW, fields=fields)
+        assert Abilities(server).tier == tier
+
+    def test_the_quarantine_and_hints_are_counted(self, client, broker, settings):
+        settings.TEM_WEBHOOK_TOKEN = "t"
+        project()
+        kept = {"project_id": 7, "entity": "raw_mr", "reason": "r", "first_seen_at": NOW}
+        for number in range(3):
+            Quarantine.objects.create(**kept, payload_hash=str(number))
+        Quarantine.objects.filter(payload_hash="1").update(asked_again_at=NOW)
+        mark_dirty(Event("push", 7), now=NOW)
+        told = client.get("/status").json()
+        assert told["quarantine"] == {"rows": 3, "by_table": {"raw_mr": 3}, "asked_again": 1}
+        assert told["webhooks"] == {"on": True, "waiting": 3}
 
 
 class TestOpening:
