@@ -1,0 +1,72 @@
+"""A bad night over the company: after any fault the rows are those of a calm collection, byte for byte."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.collector.collecting import assert_equal, collected_from_nothing
+from tests.collector.strikes import (
+    BUSY,
+    DOWN,
+    WRONG,
+    cut,
+    dripping,
+    failing_in_part,
+    sometimes,
+    spoiling,
+    truncated,
+    with_null_nodes,
+)
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.xdist_group("demo company"),
+    pytest.mark.usefixtures("no_secret_anywhere"),
+]
+
+STRIKES = {
+    "429": {"instead": (BUSY, 0.3)},
+    "5xx": {"instead": (DOWN, 0.3)},
+    "wrong": {"instead": (WRONG, 0.3)},
+    "broken": {"spoil": ((truncated, cut), 0.3)},
+    "drip": {"spoil": ((dripping,), 0.3)},
+    "all": {"instead": ((*BUSY, *DOWN, *WRONG), 0.3), "spoil": ((truncated, cut, dripping), 0.1)},
+}
+
+
+@pytest.mark.parametrize("kind", STRIKES)
+def test_no_fault_on_the_line_changes_a_row(line, calm, client_to, kind):
+    seed = 1
+    for name, (ways, share) in STRIKES[kind].items():
+        make = sometimes if name == "instead" else spoiling
+        setattr(line, name, make(*ways, share=share, seed=seed))
+    found = collected_from_nothing(client_to(line.url))
+    assert line.struck > len(line.asked) / 12
+    assert_equal(calm, found)
+
+
+def is_graphql(asked):
+    return asked.is_graphql
+
+
+TRANSIENT = ("Internal server error", "Timeout on MergeRequest.notes", "Something is too slow, try again")
+
+
+@pytest.mark.parametrize("message", TRANSIENT)
+def test_an_error_beside_a_graphql_answer_is_asked_again(line, calm, client_to, message):
+    line.spoil = spoiling(failing_in_part(message), share=0.2, seed=1, only=is_graphql)
+    found = collected_from_nothing(client_to(line.url))
+    assert line.struck
+    assert_equal(calm, found)
+
+
+@pytest.mark.xfail(strict=True, reason="a nested node that comes as null is taken for one that is not there")
+@pytest.mark.parametrize("share", [0.3, 0.02])
+def test_a_node_that_comes_as_null_is_not_lost(line, calm, client_to, share):
+    nulls = with_null_nodes(random.Random(1), share=share)
+    line.spoil = spoiling(nulls, share=0.3, seed=1, only=is_graphql)
+    found = collected_from_nothing(client_to(line.url))
+    assert line.struck
+    assert_equal(calm, found)
