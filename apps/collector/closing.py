@@ -16,7 +16,7 @@ from typing import Any
 from apps.collector.fields import Field, dig
 from apps.collector.tables import Finder, Given
 
-_PATH = r"[A-Za-z0-9_][\w.-]*(?:/[\w.-]+)*"
+_PATH = r"[A-Za-z0-9_][\w.-]*(?:/[A-Za-z0-9_][\w.-]*)*"
 _REFERENCE = (
     rf"(?:(?P<path>{_PATH})?#(?P<iid>\d{{1,18}})\b"
     rf"|https?://[^\s/]+/(?P<site>{_PATH})(?:/-)?/(?:issues|work_items)/(?P<number>\d{{1,18}})\b)"

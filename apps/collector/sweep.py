@@ -28,7 +28,7 @@ from apps.collector.reading import Place, Reading
 from apps.collector.rest import Rest, moment_of
 from apps.collector.server import Abilities
 from apps.collector.storing import reader_of, store
-from apps.collector.witnesses import probe_group
+from apps.collector.witnesses import Probe
 
 log = structlog.get_logger(__name__)
 FIRST_LOOK = dt.timedelta(days=2)  # how far back where a group was never swept; older marks are read singly
@@ -90,23 +90,19 @@ class _Sweep:
         """Lists, then the probe; the marks move when all of it was read."""
         if not self._projects:
             return
-        since = self._mark.start(self._client.server_time - FIRST_LOOK)
-        proof = _Proof(until=self._client.server_time)
+        now = self._client.server_time.replace(microsecond=0)  # as exact as the header that projects go by
+        since = self._mark.start(now - FIRST_LOOK)
+        proof = _Proof(until=now)
         for endpoint in GROUP_ENDPOINTS:
             self._list(endpoint, proof, since=since, reread=reread)
-        for witness, projects in probe_group(
-            self._path,
-            self._projects,
-            client=self._client,
-            abilities=self._abilities,
-            since=since,
-            again=self._again,
-        ).items():
+        probe = Probe(self._projects, heads=self._mark.cursor(since).get("heads", {}), again=self._again)
+        probe.ask(self._path, client=self._client, abilities=self._abilities, since=since)
+        for witness, projects in probe.proved.items():
             proof.add((one.name for one in ENDPOINTS if one.witness == witness), projects)
         with transaction.atomic():
             for entity, projects in sorted(proof.projects.items()):
                 prove(entity, sorted(projects), since=EVER if ":" in entity else since, until=proof.until)
-            self._mark.finish({}, history=since, started=proof.until)
+            self._mark.finish({"heads": probe.heads}, history=since, started=proof.until)
             self._step.save(requests=self._new_requests())
 
     def _list(self, endpoint: Endpoint, proof: _Proof, *, since: dt.datetime, reread: dt.timedelta) -> None:

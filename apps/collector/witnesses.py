@@ -17,7 +17,7 @@ import structlog
 from apps.collector.client import Client
 from apps.collector.errors import GitlabRefused, TooSlow
 from apps.collector.graphql import judge, tail
-from apps.collector.models import Branch, Project, RawDeployment, RawRelease
+from apps.collector.models import Project, RawDeployment, RawRelease
 from apps.collector.normalise import Unfit, instant
 from apps.collector.query_text import query_text
 from apps.collector.server import Abilities
@@ -85,65 +85,36 @@ def _decode(body: bytes) -> _Projects:
     return found or _Projects()
 
 
-def probe_group(
-    path: str,
-    projects: Mapping[int, Project],
-    *,
-    client: Client,
-    abilities: Abilities,
-    since: dt.datetime,
-    again: bool,
-) -> dict[str, set[int]]:
-    """Witness -> projects for which it saw nothing new since a moment. Empty where the server cannot tell."""
-    if not abilities.has(NEEDS):
-        return {}
-    known = _Known(projects, again=again)
-    proved: dict[str, set[int]] = defaultdict(set)
-    try:
-        for node in _nodes(path, client=client, abilities=abilities, since=since):
-            number = tail(node.id)
-            if number is not None and number in projects:
-                for witness in known.witnesses(number, node, since=since):
-                    proved[witness].add(number)
-    except (GitlabRefused, TooSlow) as error:
-        log.info("probe refused", group=path, reason=str(error))
-    return proved
+class Probe:
+    """One probe of a group. `proved`: witness -> projects for which it saw nothing new since a moment; empty
+    where the server cannot tell. `heads`: where default branches' trees end, for the next probe to compare.
+    """
 
-
-def _nodes(path: str, *, client: Client, abilities: Abilities, since: dt.datetime) -> Iterator[_Node]:
-    text = query_text("projects_at_rest.graphql", abilities.fields)
-    told = {"group": path, "since": since.isoformat().replace("+00:00", "Z")}
-    after, size = None, PROJECTS_AT_ONCE
-    while True:
-        try:
-            found = client.graphql(text, variables={**told, "after": after, "n": size}, decode=_decode).value
-        except TooSlow:
-            if size == 1:
-                raise
-            size //= 2
-            continue
-        yield from (node for node in found.nodes if node is not None)
-        after = found.pageInfo.endCursor
-        if not found.pageInfo.hasNextPage or not after:
-            return
-
-
-class _Known:
-    """What we hold of the projects, to compare the probe with."""
-
-    def __init__(self, projects: Mapping[int, Project], *, again: bool) -> None:
+    def __init__(self, projects: Mapping[int, Project], *, heads: Mapping[str, str], again: bool) -> None:
         ids = list(projects)
-        self._again = again
-        self._branch = {pk: project.default_branch for pk, project in projects.items()}
-        heads = Branch.objects.filter(project_id__in=ids, is_default=True)
-        self._heads = dict(heads.values_list("project_id", "head_sha"))
+        self.proved: dict[str, set[int]] = defaultdict(set)
+        self.heads: dict[str, str] = dict(heads)
+        self._projects, self._before, self._again = projects, dict(heads), again
         by_api = RawDeployment.objects.filter(project_id__in=ids, pipeline_id__isnull=True)
         self._by_api = set(by_api.values_list("project_id", flat=True).distinct())
         releases = RawRelease.objects.filter(project_id__in=ids, created_at__isnull=False)
         newest = releases.order_by("project_id", "-created_at").distinct("project_id")
         self._releases = {one.project_id: one.created_at for one in newest}
 
-    def witnesses(self, number: int, node: _Node, *, since: dt.datetime) -> Iterator[str]:
+    def ask(self, path: str, *, client: Client, abilities: Abilities, since: dt.datetime) -> None:
+        """Page through the group's projects. A refusal proves nothing, and hinders nobody."""
+        if not abilities.has(NEEDS):
+            return
+        try:
+            for node in _nodes(path, client=client, abilities=abilities, since=since):
+                number = tail(node.id)
+                if number is not None and number in self._projects:
+                    for witness in self._witnesses(number, node, since=since):
+                        self.proved[witness].add(number)
+        except (GitlabRefused, TooSlow) as error:
+            log.info("probe refused", group=path, reason=str(error))
+
+    def _witnesses(self, number: int, node: _Node, *, since: dt.datetime) -> Iterator[str]:
         """Those who saw nothing new in this project."""
         pipelines = node.pipelines is not None and not node.pipelines.nodes
         children = node.children is not None and not node.children.nodes
@@ -163,10 +134,14 @@ class _Known:
             yield "releases"
 
     def _is_quiet(self, number: int, node: _Node, since: dt.datetime) -> bool:
-        """No event since then, and the default branch's head is the one we know."""
+        """No event since then, and the default branch ends as it did at the last probe.
+
+        The tree's last commit need not be the head itself, GitLab simplifies history; but one head gives one.
+        """
         tree = node.repository and node.repository.tree
-        head = tree.lastCommit.sha if tree and tree.lastCommit else None
-        if self._branch[number] and head != self._heads.get(number):
+        head = (tree.lastCommit.sha if tree and tree.lastCommit else None) or ""
+        before, self.heads[str(number)] = self._before.get(str(number)), head
+        if head != before:
             return False
         try:
             return instant(node.lastActivityAt) < since - LAG
@@ -185,3 +160,21 @@ class _Known:
         except Unfit:
             return False
         return abs(theirs - ours) < dt.timedelta(seconds=1)
+
+
+def _nodes(path: str, *, client: Client, abilities: Abilities, since: dt.datetime) -> Iterator[_Node]:
+    text = query_text("projects_at_rest.graphql", abilities.fields)
+    told = {"group": path, "since": since.isoformat().replace("+00:00", "Z")}
+    after, size = None, PROJECTS_AT_ONCE
+    while True:
+        try:
+            found = client.graphql(text, variables={**told, "after": after, "n": size}, decode=_decode).value
+        except TooSlow:
+            if size == 1:
+                raise
+            size //= 2
+            continue
+        yield from (node for node in found.nodes if node is not None)
+        after = found.pageInfo.endCursor
+        if not found.pageInfo.hasNextPage or not after:
+            return
