@@ -30,12 +30,14 @@ _REVERTED_MR = re.compile(r"This reverts merge request (?:[\w./-]+)?!(\d{1,18})"
 class Field:
     """How one column is read: `read(item, document, given)`; `paths` are what it looks at in the item.
 
-    `attribute`: set where the value is just that attribute of the item.
+    `attribute`: set where the value is just that attribute of the item. `routes`: set where it is just what
+    stands at the first of these that is not null.
     """
 
     read: Read
     paths: tuple[str, ...] = ()
     attribute: str = ""
+    routes: tuple[tuple[str, ...], ...] = ()
 
 
 def dig(item: Any, names: tuple[str, ...]) -> Any:
@@ -52,15 +54,15 @@ def at(*paths: str) -> Field:
     routes = tuple(tuple(path.split(".")) for path in paths)
     if len(routes) == 1 and len(routes[0]) == 1:
         (name,) = routes[0]
-        return Field(lambda item, document, given: getattr(item, name), paths, attribute=name)
+        return Field(lambda item, document, given: getattr(item, name), paths, attribute=name, routes=routes)
     if len(routes) == 1:
         (route,) = routes
-        return Field(lambda item, document, given: dig(item, route), paths)
+        return Field(lambda item, document, given: dig(item, route), paths, routes=routes)
 
     def read(item: Any, document: Any, given: Mapping[str, Any]) -> Any:
         return next((value for route in routes if (value := dig(item, route)) is not None), None)
 
-    return Field(read, paths)
+    return Field(read, paths, routes=routes)
 
 
 when = at  # an instant: the column's type decides how it is read, the word is for the reader
@@ -127,7 +129,12 @@ def lower(*paths: str) -> Field:
 
 def masked(*paths: str) -> Field:
     """Text with any e-mail address in it taken out."""
-    return through(lambda value: _MAIL.sub("[e-mail]", value) if isinstance(value, str) else value, *paths)
+    return through(_without_mail, *paths)
+
+
+def _without_mail(value: Any) -> Any:
+    has_mail = isinstance(value, str) and "@" in value  # the pattern is slow to find that there is none
+    return _MAIL.sub("[e-mail]", value) if has_mail else value
 
 
 def hash_email(value: Any) -> str | None:

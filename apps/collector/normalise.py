@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
@@ -27,6 +28,7 @@ _ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _NEEDS_ESCAPE = re.compile(r"[\\\t\n\r]")
 
 Cell = Callable[[Any, dt.datetime], str]
+Cells = Callable[[list[Any], dt.datetime], list[str] | None]  # None where the values are not all usual
 
 
 class Ahead(str):
@@ -168,7 +170,66 @@ def cell_for(column: models.Field) -> Cell:
         return _whole(64)
     if isinstance(column, models.IntegerField):
         return _whole(32)
-    return _text(LONGEST_KEY if column.unique or _is_indexed(column) else LONGEST_TEXT)
+    return _text(_longest(column))
+
+
+# --- many cells at once: the same text as cell by cell, for values of which none is odd ---------
+
+
+def _usual_texts(longest: int) -> Cells:
+    def cells(values: list[Any], latest: dt.datetime) -> list[str] | None:
+        joined = "".join(values)
+        if any(special in joined for special in "\\\t\n\r\0") or max(map(len, values)) > longest:
+            return None
+        return values if joined.isascii() or _SPECIAL.search(joined) is None else None
+
+    return cells
+
+
+def _usual_wholes(bits: int) -> Cells:
+    limit = 2 ** (bits - 1)
+
+    def cells(values: list[Any], latest: dt.datetime) -> list[str] | None:
+        return list(map(str, values)) if -limit <= min(values) and max(values) < limit else None
+
+    return cells
+
+
+def _usual_claims(values: list[Any], latest: dt.datetime) -> list[str] | None:
+    return ["t" if value else "f" for value in values]
+
+
+def _usual_instants(values: list[Any], latest: dt.datetime) -> list[str] | None:
+    """Instants as GitLab writes them: in UTC, with a T and a Z, to the second or to the millisecond."""
+    if not set(map(len, values)) <= {20, 24} or set(map(itemgetter(10, -1), values)) != {("T", "Z")}:
+        return None
+    try:
+        moments = list(map(dt.datetime.fromisoformat, values))
+    except ValueError:
+        return None
+    return values if min(moments) >= EARLIEST and max(moments) <= latest else None
+
+
+def usual_cells_for(column: models.Field) -> tuple[type, Cells] | None:
+    """The type that usual values of this column have, and how many of them become text at once."""
+    cell = cell_for(column)
+    if cell is _instant:
+        return str, _usual_instants
+    if cell is _claim:
+        return bool, _usual_claims
+    if isinstance(column, models.IntegerField | models.ForeignKey):
+        return int, _usual_wholes(
+            64 if isinstance(column, models.BigIntegerField | models.ForeignKey) else 32
+        )
+    return (
+        (str, _usual_texts(_longest(column)))
+        if isinstance(column, models.CharField | models.TextField)
+        else None
+    )
+
+
+def _longest(column: models.Field) -> int:
+    return LONGEST_KEY if column.unique or _is_indexed(column) else LONGEST_TEXT
 
 
 def _is_indexed(column: models.Field) -> bool:

@@ -7,27 +7,18 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
 from django.db import models
 
-from apps.collector.fields import Field, Read, dig
-from apps.collector.normalise import DAY, NULL, Cell, Unfit, cell_for, empty_for, instant
+from apps.collector.columns import WORTH_IT, Column, Given, rows_at_once, values_of
+from apps.collector.fields import Field, dig
+from apps.collector.normalise import DAY, NULL, Unfit, cell_for, empty_for, instant, usual_cells_for
 from apps.collector.shapes import Unread
 
-Given = Mapping[str, Any]
 Document = tuple[Any, Given]  # what GitLab sent, and what the scan knew when it asked
-
-
-class Column(NamedTuple):
-    """One column of a table: read from `attribute` where that is all there is to it, else by `read`."""
-
-    name: str
-    attribute: str
-    read: Read
-    cell: Cell
-    absent: str | None  # the text for null; None: a row without a value is refused
 
 
 def column_of(model: type[models.Model], name: str) -> models.Field[Any, Any]:
@@ -93,13 +84,22 @@ class Table:
     def _column(self, name: str, source: Field) -> Column:
         column = column_of(self.into, name)
         absent = NULL if column.null and name not in self.key else empty_for(column)
-        return Column(column.attname, source.attribute, source.read, cell_for(column), absent)
+        return Column(
+            column.attname, source.attribute, source.read, cell_for(column), absent, values_of(source),
+            usual_cells_for(column),
+        )  # fmt: skip
 
     @cached_property
     def key_places(self) -> tuple[int, ...]:
         """Where in a row its key stands."""
         names = [column.name for column in self.columns]
         return tuple(names.index(column_of(self.into, name).attname) for name in self.key)
+
+    @cached_property
+    def key_of(self) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+        """A row's key, from the row."""
+        first, *others = self.key_places
+        return itemgetter(first, *others) if others else lambda row: (row[first],)
 
     @cached_property
     def newest_place(self) -> int | None:
@@ -116,27 +116,33 @@ class Table:
         return found or [place for place in self.places if place]
 
     @cached_property
-    def _routes(self) -> list[tuple[list[tuple[str, ...]], tuple[str, ...]]]:
-        """The ways to the items: the lists to walk through, and what follows the last of them."""
-        routes = []
-        for place in self.places:
-            pieces = [tuple(piece.strip(".").split(".")) for piece in place.split("[]") if piece.strip(".")]
-            routes.append((pieces, ()) if place.endswith("[]") or not place else (pieces[:-1], pieces[-1]))
-        return routes
+    def _ways(self) -> list[Callable[[Any], list[Any] | None]]:
+        """The ways to the items, one for each place."""
+        return [_way(place) for place in self.places]
 
     def items(self, document: Any) -> list[Any] | None:
         """The items of this table in a document; None where the answer does not speak of them."""
         if not self.is_nested:
             return [document]
-        found: list[Any] = []
-        for lists, last in self._routes:
-            items = _walk(document, lists)
-            if items is None:
-                if len(self._routes) == 1:
-                    return None
-                continue
-            found += [end for item in items if (end := dig(item, last)) is not None] if last else items
-        return found
+        if len(self._ways) == 1:
+            return self._ways[0](document)
+        return [item for way in self._ways for item in way(document) or ()]
+
+
+def _way(place: str) -> Callable[[Any], list[Any] | None]:
+    """From a document to the items at a place: the lists to walk through, and what follows the last."""
+    lists = [tuple(piece.strip(".").split(".")) for piece in place.split("[]") if piece.strip(".")]
+    last = () if place.endswith("[]") or not place else lists.pop()
+    if not lists and len(last) == 1:
+        return lambda document: [] if (item := getattr(document, last[0])) is None else [item]
+
+    def items(document: Any) -> list[Any] | None:
+        found = _walk(document, lists)
+        if found is None or not last:
+            return found
+        return [end for item in found if (end := dig(item, last)) is not None]
+
+    return items
 
 
 def _walk(document: Any, lists: list[tuple[str, ...]]) -> list[Any] | None:
@@ -171,7 +177,7 @@ class Harvest:
 
 def rows_of(table: Table, documents: Iterable[Document]) -> Harvest:
     """Every item of `table` in the documents, as a row or as a refusal."""
-    harvest = Harvest()
+    harvest, found = Harvest(), Found([], [], [])
     for document, given in documents:
         if isinstance(document, Unread):
             if not table.is_nested:  # once for the document, not once for every table that would have read it
@@ -181,24 +187,76 @@ def rows_of(table: Table, documents: Iterable[Document]) -> Harvest:
                 harvest.refused.append(refused)
             continue
         items = table.finds.items(document, given) if table.finds else table.items(document)
-        refusals = len(harvest.refused)
-        for item in items or ():
-            _add(harvest, table, item, document, given)
-        if items is not None and table.replaces in given and len(harvest.refused) == refusals:
-            harvest.replaced.append(given[table.replaces])
+        if items is not None and table.replaces in given:
+            _of_one_document(harvest, table, items, document, given)
+        elif items:
+            found.items.extend(items)
+            found.documents.extend([document] * len(items))
+            found.givens.extend([given] * len(items))
+    _add_all(harvest, table, found)
     return harvest
 
 
-def _add(harvest: Harvest, table: Table, item: Any, document: Any, given: Given) -> None:
-    if table.skips is not None and table.skips.read(item, document, given):
+class Found(NamedTuple):
+    """Items, and beside each of them its document and what was given."""
+
+    items: list[Any]
+    documents: list[Any]
+    givens: list[Given]
+
+    def only(self, places: Iterable[int]) -> Found:
+        return Found(*([values[place] for place in places] for values in self))
+
+
+def _of_one_document(harvest: Harvest, table: Table, items: list[Any], document: Any, given: Given) -> None:
+    """Items that are all there are of a `replaces` value, unless one of them cannot be read."""
+    refusals, size = len(harvest.refused), len(items)
+    _add_all(harvest, table, Found(items, [document] * size, [given] * size))
+    if len(harvest.refused) == refusals:
+        harvest.replaced.append(given[table.replaces])
+
+
+def _add_all(harvest: Harvest, table: Table, found: Found) -> None:
+    if table.recurs:
+        found = _without_copies(table, found)
+    if table.skips is not None:
+        skipped = map(table.skips.read, *found)
+        found = found.only([place for place, skip in enumerate(skipped) if not skip])
+    rows = rows_at_once(table.columns, *found) if len(found.items) >= WORTH_IT else None
+    if rows is None:
+        for item, document, given in zip(*found, strict=True):
+            _add(harvest, table, item, document, given)
         return
+    for row in rows:
+        _keep(harvest, table, row)
+
+
+def _without_copies(table: Table, found: Found) -> Found:
+    """One of all items that are the same in what is read of them, at the place of the last."""
+    if not all(column.attribute for column in table.columns):
+        return found
+    content = attrgetter(*(column.attribute for column in table.columns))
+    last: dict[Any, int] = {}
+    try:
+        for place, item in enumerate(map(content, found.items)):
+            last[item] = place
+    except TypeError:  # a list or an object where a word should be: for the quarantine
+        return found
+    return found.only(sorted(last.values()))
+
+
+def _add(harvest: Harvest, table: Table, item: Any, document: Any, given: Given) -> None:
     try:
         row = _row(table.columns, item, document, given)
     except Unfit as error:
         payload = msgspec.json.encode(item)
         harvest.refused.append(Refused(table.name, _name_of(item), str(error), payload, _parent_of(given)))
         return
-    name = tuple([row[place] for place in table.key_places])
+    _keep(harvest, table, row)
+
+
+def _keep(harvest: Harvest, table: Table, row: tuple[str, ...]) -> None:
+    name = table.key_of(row)
     before = harvest.rows.get(name)
     if before is None or not _is_younger(before, row, table.newest_place):
         harvest.rows[name] = row
@@ -213,7 +271,7 @@ def _row(columns: tuple[Column, ...], item: Any, document: Any, given: Given) ->
     latest = given["latest"]
     name = ""
     try:
-        for name, attribute, read, cell, absent in columns:  # noqa: B007  # name: for the refusal below
+        for name, attribute, read, cell, absent, *_ in columns:  # noqa: B007  # name: for the refusal below
             value = getattr(item, attribute) if attribute else read(item, document, given)
             if value is not None:
                 row.append(cell(value, latest))
