@@ -13,7 +13,7 @@ import msgspec
 import structlog
 from django.db import transaction
 
-from apps.collector import branches, people
+from apps.collector import branches, people, replay
 from apps.collector.client import Client
 from apps.collector.endpoints import ENDPOINTS, Endpoint
 from apps.collector.errors import GitlabRefused, RouteRefused
@@ -78,6 +78,7 @@ def collect(
         collection.seen.mark_gone(now=collection.now)
         branches.observe_heads(project_id, now=collection.now)
         people.link_authors(project_id)
+        replay.renew(project_id)
         admit(project_id, now=collection.now, was_active=was_active, settled=collection.is_settled)
         step.save(requests=collection.new_requests())
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from apps.collector import replay
+from apps.collector.harvest import rows_of
 from apps.collector.reading import Page
 from apps.collector.route import Route
 from apps.collector.shapes import Reader
-from apps.collector.tables import rows_of
+from apps.collector.tables import parent_of, rows_of
 from apps.collector.upsert import quarantine, upsert
 from tem.errors import TemError
 
@@ -38,7 +40,8 @@ def store(
     Where a row could not be read nothing is removed: it may be one of those that look absent. `known`: rows
     of recurring tables that were written before; those of this page are added.
     """
-    written = 0
+    written, refused_parents = 0, set[int | None]()
+    is_settling = replay.is_needed(project_id)
     for table in route.tables:
         harvest = rows_of(table, page.documents)
         rows, whole = list(harvest.rows.values()), harvest.replaced
@@ -50,6 +53,13 @@ def store(
         written += upsert(table, rows, now=page.now, whole=whole)
         if harvest.refused:
             quarantine(harvest.refused, project_id=project_id, endpoint=endpoint, now=page.now)
+            refused_parents.update(row.parent_id for row in harvest.refused)
+        elif is_settling and rows:
+            ids = [name[-1] for name in harvest.rows]
+            replay.settle(table.name, ids, project_id, endpoint=endpoint)
+    if is_settling:
+        parents = {parent_of(given) for _, given in page.documents} - refused_parents - {None}
+        replay.settle_details(endpoint, [parent for parent in parents if parent is not None])
     return written
 
 
