@@ -40,8 +40,9 @@ def compare(url: str, pages: int) -> tuple[float, float, float]:
     django.setup()
     from apps.collector.client import Client
     from apps.collector.endpoints import MERGE_REQUESTS
+    from apps.collector.harvest import rows_of
     from apps.collector.storing import reader_of
-    from apps.collector.tables import given_for, rows_of
+    from apps.collector.tables import given_for
 
     route = MERGE_REQUESTS.routes[0]
     client, reader = Client(url=url, token=TOKEN), reader_of(route)

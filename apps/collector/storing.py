@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from apps.collector import replay
 from apps.collector.harvest import rows_of
+from apps.collector.harvest import rows_of
 from apps.collector.reading import Page
 from apps.collector.route import Route
 from apps.collector.shapes import Reader

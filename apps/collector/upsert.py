@@ -17,8 +17,9 @@ from zlib import crc32
 
 from django.db import connection
 
+from apps.collector.harvest import Refused
 from apps.collector.models import Quarantine
-from apps.collector.tables import Refused, Table, column_of
+from apps.collector.tables import Table, column_of
 
 Cursor = Any  # Django's wrapper around psycopg's: its type knows no COPY
 
