@@ -6,12 +6,10 @@ import time
 from collections.abc import Iterator
 
 from apps.collector import replay
-from apps.collector.harvest import rows_of
-from apps.collector.harvest import rows_of
+from apps.collector.harvest import parent_of, rows_of
 from apps.collector.reading import Page
 from apps.collector.route import Route
 from apps.collector.shapes import Reader
-from apps.collector.tables import parent_of, rows_of
 from apps.collector.upsert import quarantine, upsert
 from tem.errors import TemError
 
