@@ -13,6 +13,7 @@ import argparse
 from stage.figures import tell
 from stage.gitlab import WEEK, demo_gitlab
 from stage.product import COLLECTION, product, told
+from stage.routes import parts_of, show
 
 BAR_MIN, STRETCH_MIN = 40.0, 30.0
 REFERENCE = 60_000 + 250_000  # merge requests and pipelines of the demo's 300 projects and 180 days
@@ -34,6 +35,7 @@ def main() -> None:
         seconds = tem.run("backfill", days=asked.days + WEEK)
         told("backfill", tem, seconds)
         counts, cpu_s = gitlab.counts(), gitlab.cpu_s()
+        show(parts_of(counts))
         stored = tem.ask("select (select count(*) from raw_mr) + (select count(*) from raw_pipeline)")[0][0]
         requests = sum(count for name, (_, _, count) in tem.phases().items() if name in COLLECTION)
     times = max(1.0, REFERENCE / stored)

@@ -13,6 +13,7 @@ import argparse
 from stage.figures import tell
 from stage.gitlab import DAY_S, WEEK, demo_gitlab
 from stage.product import COLLECTION, product, told
+from stage.routes import parts_of, show
 
 BAR_S = 180.0
 
@@ -36,6 +37,7 @@ def main() -> None:
         seconds = tem.run("nightly")
         told("nightly", tem, seconds)
         counts = gitlab.counts()
+        show(parts_of(counts))
         requests = sum(count for name, (_, _, count) in tem.phases().items() if name in COLLECTION)
     tell(
         "a night's collection", seconds, "s", bar=BAR_S, limit=requests * 60 / asked.per_minute,

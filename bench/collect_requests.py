@@ -9,34 +9,13 @@ deployments, releases, branches, discovery and sweeps as well) against merged MR
 from __future__ import annotations
 
 import argparse
-import re
 
 from stage.figures import tell
 from stage.gitlab import DAY_S, WEEK, Gitlab, demo_gitlab
 from stage.product import Product, product, told
+from stage.routes import CI, parts_of, show
 
-REFUSED = "among them, refused as a whole"
 PER_MERGED, STRETCH, PER_1000_JOBS = 0.5, 0.15, 8.0
-CI = re.compile(r"jobs|pipeline|bridges", re.IGNORECASE)
-PARTS = {  # the first that fits
-    REFUSED: re.compile(r"^refused_"),
-    "pipelines and jobs": CI,
-    "merge requests": re.compile(r"merge_?request|merge_base|versions|closes", re.IGNORECASE),
-    "issues": re.compile(r"issue", re.IGNORECASE),
-    "code": re.compile(r"repository|events|signature|commit", re.IGNORECASE),
-    "delivery": re.compile(r"deployments|environments|releases|tags"),
-    "the server, groups and projects": re.compile(r""),
-}
-
-
-def parts_of(counts: dict[str, int]) -> dict[str, dict[str, int]]:
-    """Routes by what they are about, dearest first, without the sums and the statuses."""
-    found: dict[str, dict[str, int]] = {name: {} for name in PARTS}
-    for route, count in sorted(counts.items(), key=lambda pair: -pair[1]):
-        if count and route not in ("requests", "graphql") and not route.startswith("status_"):
-            found[next(name for name, pattern in PARTS.items() if pattern.search(route))][route] = count
-    found[REFUSED] = found.pop(REFUSED)  # last, for these stand above as well
-    return {name: routes for name, routes in found.items() if routes}
 
 
 def measured(name: str, tem: Product, gitlab: Gitlab, *, since: str) -> None:
@@ -48,11 +27,8 @@ def measured(name: str, tem: Product, gitlab: Gitlab, *, since: str) -> None:
         f" (select count(*) from raw_job where created_at >= {since})"
     )[0]
     parts = parts_of(counts)
-    for part, routes in parts.items():
-        print(f"  {part}: {sum(routes.values()):,}", flush=True)
-        for route, count in routes.items():
-            print(f"    {count:6,}  {route}", flush=True)
-    ci = sum(parts.get("pipelines and jobs", {}).values())
+    show(parts)
+    ci = sum(parts.get(CI, {}).values())
     rest = counts.get("requests", 0) - ci
     more = {"merged": merged, "jobs": jobs, "requests": counts.get("requests", 0), "stretch": STRETCH}
     tell(
