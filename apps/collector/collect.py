@@ -9,20 +9,21 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from zlib import crc32
 
-import msgspec
 import structlog
 from django.db import transaction
 
 from apps.collector import branches, people, replay
 from apps.collector.client import Client
-from apps.collector.endpoints import ENDPOINTS, Endpoint
+from apps.collector.endpoint import Endpoint
+from apps.collector.endpoints import ENDPOINTS
 from apps.collector.errors import GitlabRefused, RouteRefused
-from apps.collector.exclusions import ACTIVE_FOR, admit, exclude, is_active
+from apps.collector.exclusions import admit, was_active_before_history
 from apps.collector.gone import Seen
 from apps.collector.marks import Mark
 from apps.collector.models import Project
 from apps.collector.reading import Page, Place, Reading, Started
-from apps.collector.rest import Rest, iso
+from apps.collector.refusals import Refusals
+from apps.collector.rest import Rest
 from apps.collector.route import Route
 from apps.collector.server import Abilities
 from apps.collector.storing import in_groups, reader_of, store, with_last
@@ -72,8 +73,8 @@ def collect(
     project = Project.objects.get(pk=project_id)
     collection = _Collection(project, client=client, since=since, step=step, how=thoroughness)
     collection.read_all()
-    collection.judge_refusals()
-    was_active = collection.was_active_before_history()
+    collection.refusals.judge(client, now=collection.now)
+    was_active = was_active_before_history(project, client=client, since=since, now=collection.now)
     with transaction.atomic():
         collection.seen.mark_gone(now=collection.now)
         branches.observe_heads(project_id, now=collection.now)
@@ -94,8 +95,7 @@ class _Collection:
         self._abilities = Abilities.of(client.url)
         self._place = place_of(project)
         self._counted = client.requests
-        self._answered = ""  # the path of a list that was read
-        self._refusals: list[tuple[Endpoint, Mark, GitlabRefused]] = []
+        self.refusals = Refusals(project, self._place)
         self._known: set[tuple[str, ...]] = set()
         self._started: dict[str, tuple[Reading, Started]] = {}
         self.seen = Seen(project.pk)
@@ -130,8 +130,7 @@ class _Collection:
                 was_read = self._by(endpoint, route, mark, again=again)
                 again = again and not was_read  # what is open is looked at by one route, not by each
         except GitlabRefused as refusal:
-            if not (self._place.empty and endpoint.feature == "repository"):
-                self._refusals.append((endpoint, mark, refusal))
+            self.refusals.add(endpoint, mark, refusal)
             return
         mark.open()
 
@@ -139,6 +138,7 @@ class _Collection:
         if self._how.sweep or endpoint.name in self._started:
             return True
         if mark.is_fresh(self._how.fresh, history=self._since):
+            self.refusals.rested = True
             return False
         if endpoint.needed is None or not mark.is_whole(history=self._since) or self._how.fresh is None:
             return True
@@ -220,7 +220,7 @@ class _Collection:
         reading, pages = self._pages(endpoint, route, mark, query, again=again)
         for page, is_last in with_last(in_groups(pages)):
             self.now = page.now
-            self._answered = self._answered or reading.path(getattr(route.source, "path", ""))
+            self.refusals.answered = self.refusals.answered or reading.path(getattr(route.source, "path", ""))
             self._store(endpoint, route, page, reading, mark, is_last=is_last)
         mark.clear_hint()
 
@@ -249,58 +249,10 @@ class _Collection:
         if self._how.sweep and endpoint.single:
             self.seen.add(endpoint, page.documents, is_whole=is_last and not reading.query)
 
-    # --- refusals ----------------------------------------------------------------------------
-
-    def judge_refusals(self) -> None:
-        """Were these entities closed, or is it the project? Raises GitlabRefused, and excludes it, if so."""
-        if not self._refusals:
-            return
-        last = self._refusals[-1][2]
-        if not self._is_open():
-            exclude(self._project.pk, reason="no_access", detail=str(last), now=self.now)
-            raise GitlabRefused(f"GitLab does not show {self._project}: {last}", reason="no_access") from last
-        for endpoint, mark, refusal in self._refusals:
-            mark.refuse("no_access" if self._is_on(endpoint) else "feature_disabled")
-            log.info("unavailable", project=str(self._project), entity=endpoint.name, reason=str(refusal))
-
-    def _is_on(self, endpoint: Endpoint) -> bool:
-        return self._place.features.get(endpoint.feature) in ("enabled", "private", "public")
-
-    def _is_open(self) -> bool:
-        """By its own page, or by a list that answered before and still does.
-
-        A project whose page we see, but none of the lists that are switched on, is closed all the same.
-        """
-        if not self._answered and any(self._is_on(endpoint) for endpoint, *_ in self._refusals):
-            return False
-        project = f"/projects/{self._project.pk}"
-        for path in (project, self._answered):
-            try:
-                if path:
-                    self._client.get(path, query={"per_page": 1} if path != project else {}, decode=bytes)
-                    return True
-            except GitlabRefused:
-                continue
-        return False
-
     @property
     def is_settled(self) -> bool:
         """Archived, and everything that it will ever have was read."""
-        return bool(self._project.archived) and not self._refusals
-
-    def was_active_before_history(self) -> bool:
-        """Whether a merge request moved in the last 90 days, where history is too short to tell."""
-        recent = self.now - ACTIVE_FOR
-        if self._since <= recent or is_active(self._project.pk, now=self.now) or self._project.archived:
-            return False
-        path, query = f"/projects/{self._project.pk}/merge_requests", {"scope": "all", "per_page": 1}
-        try:
-            answer = self._client.get(
-                path, query={**query, "updated_after": iso(recent)}, decode=msgspec.json.decode
-            )
-        except GitlabRefused:
-            return False
-        return bool(answer.value)
+        return bool(self._project.archived) and not self.refusals
 
     def _mark(self, entity: str) -> Mark:
         return Mark.of(level="project", level_id=self._project.pk, entity=entity)

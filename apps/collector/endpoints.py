@@ -6,10 +6,7 @@ model and one row here.
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 from django.db import models
@@ -21,15 +18,14 @@ from apps.collector.details_mr import (
     MERGE_REQUEST_VERSIONS,
     REWRITES,
 )  # fmt: skip
+from apps.collector.endpoint import Endpoint, endpoint, swept
 from apps.collector.fields import (
-    Field,
     access,
     always,
     at,
     commit_time,
     commit_time_or_epoch,
     email_hash,
-    given,
     lower,
     masked,
     numbers,
@@ -56,67 +52,10 @@ from apps.collector.models import (
     RawTag,
 )  # fmt: skip
 from apps.collector.notes import keyed
-from apps.collector.people import person
 from apps.collector.production import production_environments
 from apps.collector.pushed import branches_moved, tags_moved
 from apps.collector.rest import Rest, days_before
 from apps.collector.route import Route
-from apps.collector.tables import Table
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """One entity. `routes`: the ways to it, best first; each takes up what the ones before left.
-
-    `feature`: the part of a project that must be switched on. `snapshot`: the answer is the whole truth, rows
-    that it lacks are removed. `witness`: what the probe of a whole group must see unchanged for this to be at
-    rest. `follows`: nothing is new here while nothing changed there. `needed`: asked only where it says so,
-    once it was read. `single`: the address of one row; with it, rows that GitLab lost are found and marked.
-    """
-
-    name: str
-    routes: tuple[Route, ...]
-    feature: str = ""
-    snapshot: bool = False
-    witness: str = ""
-    follows: str = ""
-    needed: Callable[[int, dt.datetime], bool] | None = None
-    single: str = ""
-
-    @cached_property
-    def main(self) -> Table:
-        return self.routes[0].tables[0]
-
-
-def endpoint(
-    name: str,
-    *,
-    source: Any,
-    into: type[models.Model],
-    key: tuple[str, ...],
-    fields: Mapping[str, Any],
-    newest: str = "",
-    keeps: tuple[str, ...] = (),
-    births: tuple[str, ...] = (),
-    people: tuple[str, ...] = (),
-    **told: Any,
-) -> Endpoint:
-    """An endpoint with one route and one table, and the people that stand in its rows."""
-    owner = {"project_id": given("project_id")} if into is not Project else {}
-    table = Table(into=into, key=key, fields={**owner, **fields}, newest=newest, keeps=keeps, births=births)
-    route = Route(name=name, source=source, tables=(table, person(*people)) if people else (table,))
-    return Endpoint(name=name, routes=(route,), **told)
-
-
-def swept(one: Endpoint, path: str) -> Endpoint:
-    """The same list for a whole group at once; rows of projects that we do not collect are left out."""
-    route = one.routes[0]
-    elsewhere = Field(lambda item, document, given: item.project_id not in given["within"], ("project_id",))
-    table = replace(one.main, fields={**one.main.fields, "project_id": at("project_id")}, skips=elsewhere)
-    return replace(
-        one, routes=(Route(route.name, replace(route.source, path=path), (table, *route.tables[1:])),)
-    )
-
 
 PROJECTS = endpoint(
     "projects",

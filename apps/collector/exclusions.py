@@ -9,10 +9,13 @@ from __future__ import annotations
 import datetime as dt
 from typing import NamedTuple
 
+import msgspec
 from django.db.models import Q
 
-from apps.collector import replay
+from apps.collector.client import Client
+from apps.collector.errors import GitlabRefused
 from apps.collector.models import Exclusion, Project, RawMergeRequest
+from apps.collector.rest import iso
 
 ACTIVE_FOR = dt.timedelta(days=90)
 Reason = Exclusion.Reason
@@ -42,7 +45,6 @@ def exclude(project_id: int, *, reason: str, detail: str, now: dt.datetime) -> N
 def admit(project_id: int, *, now: dt.datetime, was_active: bool = False, settled: bool = False) -> None:
     """A project that was just collected is neither closed nor failed; whether it is active is seen from its
     rows. `settled`: it is archived and has nothing more to tell."""
-    replay.renew(project_id)
     Exclusion.objects.filter(project_id=project_id, reason__in=SETTLED_BY_COLLECTING).delete()
     project = Project.objects.get(pk=project_id)
     lives = not project.archived and not project.pending_deletion_at
@@ -51,6 +53,21 @@ def admit(project_id: int, *, now: dt.datetime, was_active: bool = False, settle
         Project.objects.filter(pk=project_id).update(active_flag=active)
     if settled != (project.settled_at is not None):
         Project.objects.filter(pk=project_id).update(settled_at=now if settled else None)
+
+
+def was_active_before_history(
+    project: Project, *, client: Client, since: dt.datetime, now: dt.datetime
+) -> bool:
+    """Whether a merge request moved in the last 90 days, where history is too short to tell."""
+    recent = now - ACTIVE_FOR
+    if since <= recent or project.archived or is_active(project.pk, now=now):
+        return False
+    query = {"scope": "all", "per_page": 1, "updated_after": iso(recent)}
+    path = f"/projects/{project.pk}/merge_requests"
+    try:
+        return bool(client.get(path, query=query, decode=msgspec.json.decode).value)
+    except GitlabRefused:
+        return False
 
 
 def is_active(project_id: int, *, now: dt.datetime) -> bool:
