@@ -102,6 +102,19 @@ class TestReadAgain:
         assert replay.ask_again(Quarantine.objects.all(), now=clock.now()) == (1, 2)
         collected(gitlab)
         assert stored() == (True, True, True)
+        assert not Quarantine.objects.exists()
+
+    @pytest.mark.xfail(
+        strict=True, reason="storing settles nothing of a table of which the page has a refused row"
+    )
+    def test_a_mended_row_leaves_though_one_beside_it_is_still_broken(self, gitlab):
+        still = commit("c9", when=0) | {"stats": {"additions": "many"}}
+        gitlab.lists[f"{LISTS}repository/commits"].append(still)
+        collected(gitlab)
+        mend(gitlab)
+        replay.ask_again(Quarantine.objects.all(), now=clock.now())
+        collected(gitlab)
+        assert list(Quarantine.objects.values_list("entity_id", flat=True)) == ["c9"]
 
     def test_only_what_was_asked_for_is_read_again(self, gitlab):
         collected(gitlab)
@@ -205,6 +218,7 @@ class TestSettling:
             {"entity_id": "1004"},
             {"entity_id": ""},
             {"endpoint": "merge_request_details", "parent_id": 1003},
+            {"endpoint": "", "parent_id": 1003},
             {"endpoint": "merge_request_details"},
         ],
     )
