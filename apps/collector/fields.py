@@ -105,7 +105,7 @@ def numbers(path: str) -> Field:
 
     def read(item: Any, document: Any, given: Mapping[str, Any]) -> list[int] | None:
         found = getattr(item, path)
-        return None if found is None else [one.id for one in found if isinstance(one.id, int)]
+        return None if found is None else [one.id for one in found if one and isinstance(one.id, int)]
 
     return Field(read, (f"{path}[].id",))
 
