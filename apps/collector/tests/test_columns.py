@@ -20,7 +20,8 @@ from apps.collector.tests.server import NOW
 GIVEN = given_for(7, now=NOW, server_fields={}, numbers={}, within=frozenset())
 WORDS = (
     "", "\0", "a\tb", "\\N", "ü", "x" * 5000, "12", at(5), at(5).replace("Z", "+02:00"),
-    "2025-02-30T00:00:00Z", "2030-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "2025-01-01 00:00:00Z", "2025-09-01T00:00:00.000z",
+    "2025-02-30T00:00:00Z", "2030-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "2025-01-01 00:00:00Z",
+    "2025-09-01T00:00:00.000z",
 )  # fmt: skip
 VALUES = (
     *WORDS,
