@@ -21,11 +21,16 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from apps.collector import webhook_events
+from apps.collector.client import Client
+from apps.collector.collect import Thoroughness, collect
 from apps.collector.endpoints import ENDPOINTS
 from apps.collector.marks import Mark
 from apps.collector.models import IngestionState
 from apps.collector.rest import Rest
-from apps.collector.tests.builders import project
+from apps.collector.tests.builders import START, project, small_world
+from apps.collector.tests.server import FakeGitlab, serving
+from apps.orgmap.models import Organisation
+from apps.runs.ledger import Unrecorded
 from tem import clock
 
 TOKEN, KEY = "hook-canary-5d1c", b"signing-canary-88"
@@ -267,6 +272,29 @@ class TestBesideACollection:
         Mark.of(level="project", level_id=7, entity="commits").clear_hint()
         assert "commits" not in dirty()
         assert second.is_dirty
+
+
+@pytest.mark.django_db
+def test_the_next_collection_reads_what_was_hinted_at_and_nothing_else(with_token):
+    Organisation.objects.get_or_create(name="Toman", defaults={"root_groups": ["toman"], "bots": []})
+    project()
+    with serving(FakeGitlab()) as server:
+        small_world(server)
+
+        def lists_read() -> set[str]:
+            """Of a collection that trusts what was read since the start of history."""
+            asked = len(server.asked)
+            client = Client(url=server.url, token="x", first_wait_s=0.001)
+            how = Thoroughness(fresh=START)
+            collect(7, client=client, since=START, step=Unrecorded(), thoroughness=how)
+            return {one.path.rpartition("/")[2] for one in server.asked[asked:]}
+
+        assert {"merge_requests", "issues", "pipelines"} <= lists_read()
+        assert "merge_requests" not in lists_read()
+        send({"object_kind": "merge_request", "project": {"id": 7}}, X_Gitlab_Token=TOKEN)
+        assert lists_read() - {"events"} == {"merge_requests"}
+        assert dirty() == set()
+        assert "merge_requests" not in lists_read()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -11,6 +11,7 @@ from django.db.models import Count
 from apps.collector.endpoints import ENDPOINTS
 from apps.collector.exclusions import LEFT_ALONE
 from apps.collector.models import IngestionState, Quarantine, Server
+from apps.collector.rest import Rest
 from apps.collector.server import Abilities
 from apps.collector.witnesses import NEEDS
 
@@ -26,8 +27,8 @@ _LAG = """
 
 
 class Lag(NamedTuple):
-    """The oldest watermark of an entity, UTC; None where nothing was read to its end. `unread`: projects of
-    which history has yet to be read."""
+    """The oldest watermark of an entity, UTC; None where nothing was read to its end. `unread`: projects whose
+    reading of all history has begun and not ended."""
 
     oldest: dt.datetime | None
     unread: int
@@ -41,8 +42,12 @@ class Quarantined(NamedTuple):
 
 
 def lags() -> dict[str, Lag]:
-    """By entity, over the projects in scope that there is something to collect from."""
-    names = [one.name for one in ENDPOINTS]
+    """By list, over the projects in scope that there is something to collect from.
+
+    Only lists that every collection reads or proves to be at rest: what is asked for when one of these brought
+    something has a mark as old as that, and is not late.
+    """
+    names = [one.name for one in ENDPOINTS if one.needed is None and isinstance(one.routes[0].source, Rest)]
     told = {"entities": names, "left_alone": [str(reason) for reason in LEFT_ALONE]}
     with connection.cursor() as cursor:
         cursor.execute(_LAG, told)

@@ -109,6 +109,7 @@ class TestTheCollection:
         assert told["requests"]["used"] >= 20
         assert told["requests"]["refused_429"] == 0
         assert told["lag"]["merge_requests"]["unread"] == 0
+        assert not {"merge_request_details", "branches", "commits"} & set(told["lag"])
         assert told["lag"]["merge_requests"]["lag_s"] in range(600, 660)  # the overlap
 
     def test_the_oldest_watermark_of_those_that_are_collected_counts(self, client, broker):
