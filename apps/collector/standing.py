@@ -27,8 +27,8 @@ _LAG = """
 
 
 class Lag(NamedTuple):
-    """The oldest watermark of an entity, UTC; None where nothing was read to its end. `unread`: projects whose
-    reading of all history has begun and not ended."""
+    """The oldest watermark of an entity, UTC; None where nothing was read to its end. `unread`: projects
+    whose reading of all history has begun and not ended."""
 
     oldest: dt.datetime | None
     unread: int
@@ -44,8 +44,8 @@ class Quarantined(NamedTuple):
 def lags() -> dict[str, Lag]:
     """By list, over the projects in scope that there is something to collect from.
 
-    Only lists that every collection reads or proves to be at rest: what is asked for when one of these brought
-    something has a mark as old as that, and is not late.
+    Only lists that every collection reads or proves to be at rest: what is asked for when one of these
+    brought something has a mark as old as that, and is not late.
     """
     names = [one.name for one in ENDPOINTS if one.needed is None and isinstance(one.routes[0].source, Rest)]
     told = {"entities": names, "left_alone": [str(reason) for reason in LEFT_ALONE]}
