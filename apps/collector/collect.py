@@ -19,7 +19,7 @@ from apps.collector.endpoints import ENDPOINTS
 from apps.collector.errors import GitlabRefused, RouteRefused
 from apps.collector.exclusions import admit, was_active_before_history
 from apps.collector.gone import Seen
-from apps.collector.marks import Mark
+from apps.collector.marks import Mark, prove
 from apps.collector.models import Project
 from apps.collector.reading import Page, Place, Reading, Started
 from apps.collector.refusals import Refusals
@@ -30,6 +30,7 @@ from apps.collector.storing import in_groups, reader_of, store, with_last
 
 log = structlog.get_logger(__name__)
 LISTS_AT_ONCE = 4
+LATELY = dt.timedelta(days=3)
 
 
 class Progress(Protocol):
@@ -100,6 +101,7 @@ class _Collection:
         self._started: dict[str, tuple[Reading, Started]] = {}
         self.seen = Seen(project.pk)
         self.now = client.server_time
+        self._together = [one for one in ENDPOINTS if one.covers and self._is_cheaper(one)]
 
     def read_all(self) -> None:
         """Every entity in the table's order; plain lists are on their way before it is their turn."""
@@ -130,11 +132,14 @@ class _Collection:
                 was_read = self._by(endpoint, route, mark, again=again)
                 again = again and not was_read  # what is open is looked at by one route, not by each
         except GitlabRefused as refusal:
-            self.refusals.add(endpoint, mark, refusal)
+            if not endpoint.covers:  # else each is asked for by itself
+                self.refusals.add(endpoint, mark, refusal)
             return
         mark.open()
 
     def _is_wanted(self, endpoint: Endpoint, mark: Mark) -> bool:
+        if endpoint.covers:
+            return endpoint in self._together
         if self._how.sweep or endpoint.name in self._started:
             return True
         if mark.is_fresh(self._how.fresh, history=self._since):
@@ -144,12 +149,25 @@ class _Collection:
             return True
         return mark.is_dirty or endpoint.needed(self._project.pk, mark.start(self._since))
 
+    def _is_cheaper(self, endpoint: Endpoint) -> bool:
+        """Whether all that it covers was read lately, and more than one of those would be asked for now."""
+        covered = [(one, self._mark(one.name)) for one in ENDPOINTS if one.name in endpoint.covers]
+        if self._how.fresh is None or self._how.sweep or not all(self._is_usual(*one) for one in covered):
+            return False
+        return sum(not mark.is_fresh(self._how.fresh, history=self._since) for _, mark in covered) > 1
+
+    def _is_usual(self, endpoint: Endpoint, mark: Mark) -> bool:
+        lately = mark.start(self._since) >= self.now - LATELY
+        is_on = self._place.features.get(endpoint.feature) != "disabled"
+        return is_on and lately and mark.is_whole(history=self._since) and not mark.is_dirty
+
     def _by(self, endpoint: Endpoint, route: Route, mark: Mark, *, again: bool) -> bool:
         """Whether the server has this way to the entity, and it was read."""
         if not self._has(endpoint, route):
             return False
         try:
-            self._scan(endpoint, route, mark, {}, again=again)
+            if getattr(route.source, "plain", True):
+                self._scan(endpoint, route, mark, {}, again=again)
             for query, is_open in _further(route, self._place):
                 extra = self._mark(name_of(endpoint, query))
                 if not extra.is_complete or (is_open and self._looks_again(extra)):
@@ -176,7 +194,9 @@ class _Collection:
         """Begin to read plain lists that are wanted for sure; what depends on others waits its turn."""
         for endpoint in coming:
             route = endpoint.routes[0]
-            if endpoint.name in self._started or not isinstance(route.source, Rest):
+            if endpoint.name in self._started or not isinstance(route.source, Rest) or endpoint.covers:
+                continue
+            if not route.source.plain or any(endpoint.name in one.covers for one in self._together):
                 continue
             if self._place.features.get(endpoint.feature) == "disabled" or not self._has(endpoint, route):
                 continue
@@ -218,6 +238,8 @@ class _Collection:
     ) -> None:
         """All pages of one list; the mark moves with the last."""
         reading, pages = self._pages(endpoint, route, mark, query, again=again)
+        if endpoint.covers:
+            reading.since = min(self._mark(name).start(self._since) for name in endpoint.covers)
         for page, is_last in with_last(in_groups(pages)):
             self.now = page.now
             self.refusals.answered = self.refusals.answered or reading.path(getattr(route.source, "path", ""))
@@ -242,6 +264,8 @@ class _Collection:
             )
             if is_last:
                 mark.finish(page.cursor, history=history, started=started)
+                for name in endpoint.covers:
+                    prove(name, [self._project.pk], since=reading.since, until=started)
             else:
                 mark.reach(page.cursor, history=history, started=started)
             self._step.save(rows=written, requests=self.new_requests())

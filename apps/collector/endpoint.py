@@ -25,6 +25,7 @@ class Endpoint:
     that it lacks are removed. `witness`: what the probe of a whole group must see unchanged for this to be at
     rest. `follows`: nothing is new here while nothing changed there. `needed`: asked only where it says so,
     once it was read. `single`: the address of one row; with it, rows that GitLab lost are found and marked.
+    `covers`: entities that it brings all at once, in fewer requests where little is new.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Endpoint:
     follows: str = ""
     needed: Callable[[int, dt.datetime], bool] | None = None
     single: str = ""
+    covers: tuple[str, ...] = ()
 
     @cached_property
     def main(self) -> Table:

@@ -52,8 +52,8 @@ from apps.collector.models import (
     RawTag,
 )  # fmt: skip
 from apps.collector.notes import keyed
-from apps.collector.production import production_environments
-from apps.collector.pushed import branches_moved, tags_moved
+from apps.collector.production import has_new_environment, production_environments
+from apps.collector.pushed import branches_moved, no_push, other_than, tags_moved
 from apps.collector.rest import Rest, days_before
 from apps.collector.route import Route
 
@@ -211,24 +211,12 @@ CHILD_PIPELINES = _pipelines(  # GitLab hides them unless asked
     "child_pipelines", witness="children", source="parent_pipeline"
 )
 
-ENVIRONMENTS = endpoint(
-    "environments",
-    source=Rest("/projects/{project_id}/environments"),
-    into=RawEnvironment,
-    key=("environment_id",),
-    feature="environments",
-    snapshot=True,
-    witness="environments",
-    fields={"environment_id": at("id"), "name": at("name"), "tier": at("tier"), "state": at("state")},
-)
-
 DEPLOYMENTS = endpoint(
     "deployments",
     source=Rest(
         "/projects/{project_id}/deployments",
         query={"order_by": "updated_at", "sort": "asc"},
         anchor="updated_after",
-        once=production_environments,
     ),
     into=RawDeployment,
     key=("deployment_id",),
@@ -249,6 +237,27 @@ DEPLOYMENTS = endpoint(
         "updated_at": when("updated_at", "created_at"),
         "finished_at": when("deployable.finished_at"),
     },
+)
+
+ENVIRONMENTS = endpoint(
+    "environments",
+    source=Rest("/projects/{project_id}/environments"),
+    into=RawEnvironment,
+    key=("environment_id",),
+    feature="environments",
+    snapshot=True,
+    witness="environments",
+    needed=has_new_environment,
+    fields={"environment_id": at("id"), "name": at("name"), "tier": at("tier"), "state": at("state")},
+)
+
+PRODUCTION_DEPLOYMENTS = Endpoint(  # whatever their age
+    "production_deployments",
+    routes=tuple(
+        replace(one, source=replace(one.source, plain=False, once=production_environments))
+        for one in DEPLOYMENTS.routes
+    ),
+    feature="environments",
 )
 
 ISSUES = endpoint(
@@ -367,6 +376,26 @@ PUSH_EVENTS = endpoint(
     },
 )
 
+_SORTED_OUT = (
+    (PUSH_EVENTS, no_push()),
+    *((one, other_than(("Issue", "WorkItem"), one.name)) for one in ISSUE_EVENTS),
+    *((one, other_than(("MergeRequest",), one.name)) for one in MERGE_REQUEST_EVENTS),
+)
+EVENTS = Endpoint(  # for increments: every kind of event in one list
+    "events",
+    routes=(
+        Route(
+            name="events",
+            source=replace(PUSH_EVENTS.routes[0].source, query={}),
+            tables=(
+                *(replace(one.main, skips=others) for one, others in _SORTED_OUT),
+                *PUSH_EVENTS.routes[0].tables[1:],
+            ),
+        ),
+    ),
+    covers=tuple(one.name for one, _ in _SORTED_OUT),
+)
+
 COMMITS = endpoint(
     "commits",
     source=Graph("/projects/{project_id}/repository/commits", detail={"with_stats": "true"}),
@@ -390,12 +419,14 @@ COMMITS = endpoint(
 )
 
 ENDPOINTS: tuple[Endpoint, ...] = (  # parents first; what others look at before them
+    EVENTS,
     PUSH_EVENTS,
     BRANCHES,
-    ENVIRONMENTS,
     TAGS,
     RELEASES,
     DEPLOYMENTS,
+    ENVIRONMENTS,
+    PRODUCTION_DEPLOYMENTS,
     MERGE_REQUESTS,
     PIPELINES,
     CHILD_PIPELINES,

@@ -14,6 +14,7 @@ from apps.collector.errors import GitlabRefused, TooSlow
 from apps.collector.reading import PER_PAGE, Page, Reading, ahead
 
 FORBIDDEN = 403
+GONE_AT_ONCE = 50  # parents of which nothing is left, before we make sure that it is them
 _PIECES = msgspec.json.Decoder(list[msgspec.Raw])
 _PIECE = msgspec.json.Decoder(msgspec.Raw)
 
@@ -35,7 +36,11 @@ class Many:
 
 @dataclass(frozen=True)
 class EachDue:
-    """A document for every due parent, put together from several answers; a refused part is null."""
+    """A document for every due parent, put together from several answers; a refused part is null.
+
+    A parent of which GitLab knows nothing at all was deleted, unless it is the whole list that it stood in
+    which is closed to us: then it is due as before.
+    """
 
     due: Due
     parts: Mapping[str, One | Many]
@@ -44,19 +49,37 @@ class EachDue:
     once: None = field(default=None, repr=False)
 
     def pages(self, reading: Reading) -> Iterator[Page]:
-        """A page for each parent."""
+        """A page for each parent. Raises GitlabRefused where their list is closed."""
         parents = chain.from_iterable(self.due.slices(reading))
+        gone: list[Page] = []
 
-        def read(parent: dict[str, Any]) -> bytes:
-            return _document(self.parts, parent, reading)
+        def read(parent: dict[str, Any]) -> dict[str, Any]:
+            return _parts(self.parts, parent, reading)
 
-        for parent, body in ahead(read, parents, at_once=4):
+        for parent, found in ahead(read, parents, at_once=4):
             now = reading.client.server_time
-            yield Page([(reading.reader.row(body), {**reading.saw(now), **parent})], now)
+            body = msgspec.json.encode(found)
+            page = Page([(reading.reader.row(body), {**reading.saw(now), **parent})], now)
+            if any(part is not None for part in found.values()):
+                yield page
+                continue
+            gone.append(page)
+            if len(gone) == GONE_AT_ONCE:
+                yield from self._proved(gone, reading)
+                gone = []
+        yield from self._proved(gone, reading)
+
+    def _proved(self, gone: list[Page], reading: Reading) -> Iterator[Page]:
+        """The pages of parents that were deleted, once their list has answered after them."""
+        if gone:
+            part = next(iter(self.parts.values()))
+            path = reading.path(part.path.rpartition("/{")[0])
+            reading.client.get(path, query={"per_page": 1}, decode=_PIECES.decode)
+        yield from gone
 
 
-def _document(parts: Mapping[str, One | Many], parent: dict[str, Any], reading: Reading) -> bytes:
-    """The parts as one piece of JSON. A parent of which nothing is left was deleted."""
+def _parts(parts: Mapping[str, One | Many], parent: dict[str, Any], reading: Reading) -> dict[str, Any]:
+    """Every part, null where GitLab says that there is none. Raises GitlabRefused where all are forbidden."""
     found: dict[str, Any] = {}
     closed: GitlabRefused | None = None
     for name, part in parts.items():
@@ -67,7 +90,7 @@ def _document(parts: Mapping[str, One | Many], parent: dict[str, Any], reading: 
             closed = error if error.status == FORBIDDEN else closed
     if closed and not any(found.values()):
         raise closed
-    return msgspec.json.encode(found)
+    return found
 
 
 def _part(part: One | Many, path: str, reading: Reading) -> Any:

@@ -1,12 +1,30 @@
-"""Whether pushes moved branches or tags since a moment, by the project's push events."""
+"""Events of a project: what kind each is, and whether pushes moved branches or tags since a moment."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
+from typing import Any
 
 from django.db.models import Q
 
+from apps.collector.fields import Field
 from apps.collector.models import IngestionState, RawPushEvent
+
+
+def no_push() -> Field:
+    """True where an event is no push."""
+    return Field(lambda item, document, given: item.push_data is None, ("push_data.ref",))
+
+
+def other_than(targets: tuple[str, ...], entity: str) -> Field:
+    """True where an event is not the change of state that an entity such as issues_closed is about."""
+    action = entity.rpartition("_")[2]
+
+    def read(item: Any, document: Any, given: Mapping[str, Any]) -> bool:
+        return item.target_type not in targets or item.action_name != action
+
+    return Field(read, ("target_type", "action_name"))
 
 
 def branches_moved(project_id: int, since: dt.datetime) -> bool:

@@ -14,6 +14,7 @@ from apps.collector.normalise import Unfit, instant
 from apps.collector.reading import GOOD_IN_A_ROW, PER_PAGE, Page, Place, Reading
 
 SMALLEST_PAGE = 20
+SWAPPED_WITHIN = dt.timedelta(minutes=10)  # neighbours in a list by age may stand the other way round
 
 
 def iso(moment: dt.datetime) -> str:
@@ -32,7 +33,8 @@ class Rest:
 
     `newest` an attribute by which the list runs backwards and below which we stop, with `since` as a server-
     side filter; neither: the list is read as a whole. `once`: further queries that are read a single time,
-    whatever their age; `open`: queries for what is open, read likewise and again each night.
+    whatever their age; `open`: queries for what is open, read likewise and again each night. `plain`: the
+    list itself is read too, not those queries alone.
     """
 
     path: str
@@ -44,6 +46,7 @@ class Rest:
     bound: Callable[[dt.datetime], str] = iso
     once: Callable[[Place], list[dict[str, Any]]] | None = None
     open: tuple[Mapping[str, Any], ...] = ()
+    plain: bool = True
     needs: tuple[str, ...] = ()
 
     @property
@@ -102,7 +105,8 @@ class Rest:
             answer = pager.ask(more)
             moments = [moment for row in answer.value if (moment := moment_of(row, self.newest))]
             yield pager.page(answer)
-            if not pager.has_more(answer) or (moments and max(moments) < reading.since):
+            is_past = bool(moments) and max(moments[-1:]) < reading.since - SWAPPED_WITHIN
+            if not pager.has_more(answer) or is_past:
                 return
             pager.number += 1
 

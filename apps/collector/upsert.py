@@ -3,7 +3,7 @@ table.
 
 An old page never beats a new row, a row whose content is unchanged is not touched (not even locked), and rows
 are written in the order of their keys, so that two workers that share rows cannot wait for each other in a
-circle.
+circle. Many rows of which the table knows none, as in a first reading, are copied into it without a stage.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from hashlib import sha256
 from typing import Any
 from zlib import crc32
 
-from django.db import connection
+from django.db import connection, models, transaction
+from psycopg.errors import UniqueViolation
 
 from apps.collector.harvest import Refused
 from apps.collector.models import Quarantine
 from apps.collector.tables import Table, column_of
 
+MANY = 200  # rows; fewer are not worth the question whether they are known
 Cursor = Any  # Django's wrapper around psycopg's: its type knows no COPY
 
 
@@ -36,6 +38,8 @@ def upsert(
     if not rows and not whole:
         return 0
     with connection.cursor() as cursor:
+        if len(rows) >= MANY and not whole and _copied(cursor, table, rows, now):
+            return len(rows)
         _stage(cursor, table, rows)
         if whole:
             _remove_absent(cursor, table, whole)
@@ -43,6 +47,39 @@ def upsert(
             return 0
         cursor.execute(_update(table) if table.updates else _insert(table), {"now": now})
         return cursor.rowcount
+
+
+def _copied(cursor: Cursor, table: Table, rows: list[tuple[str, ...]], now: dt.datetime) -> bool:
+    """Whether these rows were all new, and now stand in the table."""
+    place = _whole_key(table)
+    if place is None:
+        return False
+    ids = [int(row[place]) for row in rows]
+    known = f"select from {table.name} where {_key(table)[0]} = any(%s) limit 1"  # our own names
+    cursor.execute(known, [ids])
+    if cursor.fetchone() is not None:
+        return False
+    end = f"\t{now.isoformat()}\n"
+    text = "".join(["\t".join(row) + end for _, row in sorted(zip(ids, rows, strict=True))])
+    try:
+        with transaction.atomic():
+            _copy(cursor, f"{table.name} ({', '.join(_columns(table))}, fetched_at)", text)
+    except UniqueViolation:  # another worker was first with one of them
+        return False
+    return True
+
+
+@lru_cache(maxsize=128)
+def _whole_key(table: Table) -> int | None:
+    """Where in a row its key stands, for a table with one whole number for a key."""
+    is_simple = len(table.key) == 1 and not table.updates
+    is_whole = is_simple and isinstance(column_of(table.into, table.key[0]), models.IntegerField)
+    return table.key_places[0] if is_whole else None
+
+
+def _copy(cursor: Cursor, target: str, text: str) -> None:
+    with cursor.copy(f"copy {target} from stdin") as copy:
+        copy.write(text)
 
 
 def _remove_absent(cursor: Cursor, table: Table, values: list[object]) -> None:
@@ -93,9 +130,7 @@ def _stage(cursor: Cursor, table: Table, rows: list[tuple[str, ...]]) -> None:
         f" select {columns} from {table.name} with no data; delete from {stage}"
     )
     if rows:
-        text = "".join(["\t".join(row) + "\n" for row in rows])
-        with cursor.copy(f"copy {stage} ({columns}) from stdin") as copy:
-            copy.write(text)
+        _copy(cursor, f"{stage} ({columns})", "".join(["\t".join(row) + "\n" for row in rows]))
 
 
 def _renewed(table: Table, incoming: str) -> dict[str, str]:
