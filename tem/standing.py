@@ -20,7 +20,7 @@ from apps.collector.models import Server
 from apps.collector.server import Abilities
 from apps.runs import progress, slots
 from apps.runs.models import Run, RunStep
-from tem import hints, history, hooks, pipeline
+from tem import hints, history, hooks, pipeline, probes
 from tem.celery import QUEUES
 
 PARTS = ("Django", "celery", "python-gitlab")
@@ -33,6 +33,7 @@ def status(*, now: dt.datetime, with_names: bool) -> dict[str, Any]:
         "runs": last_runs(with_names=with_names),
         "steps": steps(now=now),
         "coverage": coverage_json(now=now, with_names=with_names),
+        "token": probes.gitlab() or "ok",
         "gitlab": gitlab(with_names=with_names),
         "requests": requests(with_names=with_names),
         "lag": {entity: lag_json(lag, now=now) for entity, lag in collecting.lags().items()},

@@ -61,6 +61,12 @@ class TestProbes:
         assert answer.status_code == 503
         assert answer.json()["checks"]["gitlab"] == "GITLAB_API_TOKEN lacks the scope read_api."
 
+    def test_status_names_a_missing_scope_too(self, client, gitlab, token_asked_afresh):
+        assert client.get("/status").json()["token"] == "ok"
+        probes._token.asked_at = -probes.TOKEN_KEPT_S
+        gitlab["/personal_access_tokens/self"] = {"scopes": ["read_user"]}
+        assert client.get("/status").json()["token"] == "GITLAB_API_TOKEN lacks the scope read_api."
+
     def test_a_refused_token_is_said(self, client, gitlab, settings, token_asked_afresh):
         settings.GITLAB_TOKEN = "expired-secret"
         text = client.get("/readyz").content.decode()
