@@ -37,6 +37,10 @@ def _merge_requests(project: Project, context: Any, **args: Any) -> Connection |
     if args.get("iids") is not None:
         found = [project.by_iid.get(("merge_request", int(iid))) for iid in args["iids"] if iid.isdigit()]
         rows = [row for row in found if row is not None]
+    return _narrowed_merge_requests(rows, args, context)
+
+
+def _narrowed_merge_requests(rows: list[Any], args: dict[str, Any], context: Any) -> Connection:
     if args.get("state") and args["state"] != "all":
         rows = [row for row in rows if row.state == args["state"]]
     return _sorted(_between(rows, args, updated="updated", created="created", merged="merged"), args, context)
@@ -94,7 +98,10 @@ def _jobs(pipeline: Pipeline, context: Any, **args: Any) -> Connection:
 
 
 def _issues(project: Project, context: Any, **args: Any) -> Connection:
-    rows = project.issues if project.issues_on else []
+    return _narrowed_issues(project.issues if project.issues_on else [], args, context)
+
+
+def _narrowed_issues(rows: list[Any], args: dict[str, Any], context: Any) -> Connection:
     if args.get("iids"):
         rows = [row for row in rows if str(row.iid) in args["iids"]]
     if args.get("state") in ("opened", "closed"):
@@ -114,14 +121,35 @@ def _deployments(environment: Environment, context: Any, **args: Any) -> Connect
     return connect_sorted(rows, args, name=name, down=way == "DESC", context=context)
 
 
-def _group_projects(group: Group, context: Any, **args: Any) -> Connection:
+def _below(group: Group, args: dict[str, Any], context: Any) -> list[Project]:
     deep = group.full_path + "/"
-    rows = [
+    return [
         one for path, one in context.world.by_path.items()
         if visible(one, context)
         and (one.group is group or (args.get("includeSubgroups") and path.startswith(deep)))
     ]  # fmt: skip
-    return _projects(rows, args, context)
+
+
+def _group_projects(group: Group, context: Any, **args: Any) -> Connection:
+    return _projects(_below(group, args, context), args, context)
+
+
+def _living(group: Group, args: dict[str, Any], context: Any) -> list[Project]:
+    """Archived projects only if asked for."""
+    return [one for one in _below(group, args, context) if args.get("includeArchived") or not one.archived]
+
+
+def _group_merge_requests(group: Group, context: Any, **args: Any) -> Connection:
+    projects = [one for one in _living(group, args, context) if one.merge_requests_on]
+    rows = [row for one in projects for row in one.merge_requests]
+    if args.get("iids") is not None:
+        rows = [row for row in rows if str(row.iid) in args["iids"]]
+    return _narrowed_merge_requests(rows, args, context)
+
+
+def _group_issues(group: Group, context: Any, **args: Any) -> Connection:
+    projects = [one for one in _living(group, args, context) if one.issues_on]
+    return _narrowed_issues([row for one in projects for row in one.issues], args, context)
 
 
 def _projects(rows: list[Project], args: dict[str, Any], context: Any) -> Connection:
@@ -148,7 +176,11 @@ FIELDS["Query"] = {
     "queryComplexity": lambda source, context: context,
     "metadata": lambda source, context: context,
 }
-FIELDS["Group"]["projects"] = _group_projects
+FIELDS["Group"] |= {
+    "projects": _group_projects,
+    "mergeRequests": _group_merge_requests,
+    "issues": _group_issues,
+}
 FIELDS["Project"] |= {
     "mergeRequests": _merge_requests,
     "mergeRequest": _merge_request,

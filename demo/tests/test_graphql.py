@@ -200,6 +200,47 @@ def test_what_has_changed_below_a_group(gitlab: Gitlab) -> None:
     assert moved > 4 and any(node["children"] and node["children"]["nodes"] for node in page["nodes"])
 
 
+@pytest.mark.parametrize("kind", ["mergeRequests", "issues"])
+def test_a_whole_group_is_read_in_order_of_change(gitlab: Gitlab, kind: str) -> None:
+    query = (
+        'query($since: Time, $after: String) { group(fullPath: "toman") { ' + kind + "(updatedAfter: $since,"
+        " includeSubgroups: true, sort: UPDATED_ASC, first: 40, after: $after) {"
+        " pageInfo { hasNextPage endCursor } nodes { id iid projectId updatedAt } } } }"
+    )
+    since, after, found = "2026-06-10T00:00:00Z", None, []
+    while True:
+        page = gitlab.graphql(query, since=since, after=after)["data"]["group"][kind]
+        found += page["nodes"]
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+        after = page["pageInfo"]["endCursor"]
+    path = {"mergeRequests": "merge_requests", "issues": "issues"}[kind]
+    rows = gitlab.everything(
+        f"groups/toman/{path}?scope=all&updated_after={since}&order_by=updated_at&sort=asc"
+    )
+    assert len(rows) > 20 and [(int(one["id"].rpartition("/")[2]), one["projectId"]) for one in found] == [
+        (row["id"], row["project_id"]) for row in rows
+    ]
+
+
+def test_changed_pipelines_of_many_projects_in_one_query(gitlab: Gitlab) -> None:
+    """What a night needs of CI: the score does not multiply with the sizes of nested pages."""
+    query = """query($ids: [ID!], $since: Time) { queryComplexity { score }
+      projects(ids: $ids, first: 10) { nodes { id pipelines(first: 20, updatedAfter: $since) {
+      pageInfo { hasNextPage endCursor } nodes { id iid startedAt finishedAt duration commit { sha }
+      jobs(first: 100) { pageInfo { hasNextPage endCursor } nodes { id name kind status retried allowFailure
+      createdAt startedAt finishedAt schedulingType stage { name } needs(first: 50) { nodes { name } } } }
+      } } } } }"""
+    rows = gitlab.everything("groups/toman/projects?include_subgroups=true&with_shared=false")
+    ids = [f"gid://gitlab/Project/{row['id']}" for row in rows]
+    answer = gitlab.graphql(query, ids=ids[-10:], since="2026-06-14T00:00:00Z")["data"]
+    jobs = [
+        job for one in answer["projects"]["nodes"] for made in (one["pipelines"] or {"nodes": []})["nodes"]
+        for job in made["jobs"]["nodes"]
+    ]  # fmt: skip
+    assert answer["queryComplexity"]["score"] <= 120 and len(jobs) > 300
+
+
 def test_pipelines_bring_their_commit_and_its_signature(gitlab: Gitlab) -> None:
     query = """query($path: ID!) { project(fullPath: $path) { pipelines(first: 50) {
       nodes { sha commit { sha signature { verificationStatus } } } } } }"""
