@@ -14,7 +14,7 @@ from apps.collector.errors import GitlabRefused, TooSlow
 from apps.collector.reading import PER_PAGE, Page, Reading, ahead
 
 FORBIDDEN = 403
-GONE_AT_ONCE = 50  # parents of which nothing is left, before we make sure that it is them
+DOUBTFUL_AT_ONCE = 50  # parents that lack a part, before we make sure that it is them
 _PIECES = msgspec.json.Decoder(list[msgspec.Raw])
 _PIECE = msgspec.json.Decoder(msgspec.Raw)
 
@@ -38,8 +38,8 @@ class Many:
 class EachDue:
     """A document for every due parent, put together from several answers; a refused part is null.
 
-    A parent of which GitLab knows nothing at all was deleted, unless it is the whole list that it stood in
-    which is closed to us: then it is due as before.
+    What is refused may be a part, or a deleted parent, or all of the project since a moment ago: then
+    the parent stays due. So nothing of it is handed on before the list that it stands in has answered again.
     """
 
     due: Due
@@ -51,7 +51,7 @@ class EachDue:
     def pages(self, reading: Reading) -> Iterator[Page]:
         """A page for each parent. Raises GitlabRefused where their list is closed."""
         parents = chain.from_iterable(self.due.slices(reading))
-        gone: list[Page] = []
+        doubtful: list[Page] = []
 
         def read(parent: dict[str, Any]) -> dict[str, Any]:
             return _parts(self.parts, parent, reading)
@@ -60,22 +60,22 @@ class EachDue:
             now = reading.client.server_time
             body = msgspec.json.encode(found)
             page = Page([(reading.reader.row(body), {**reading.saw(now), **parent})], now)
-            if any(part is not None for part in found.values()):
+            if None not in found.values():
                 yield page
                 continue
-            gone.append(page)
-            if len(gone) == GONE_AT_ONCE:
-                yield from self._proved(gone, reading)
-                gone = []
-        yield from self._proved(gone, reading)
+            doubtful.append(page)
+            if len(doubtful) == DOUBTFUL_AT_ONCE:
+                yield from self._proved(doubtful, reading)
+                doubtful = []
+        yield from self._proved(doubtful, reading)
 
-    def _proved(self, gone: list[Page], reading: Reading) -> Iterator[Page]:
-        """The pages of parents that were deleted, once their list has answered after them."""
-        if gone:
+    def _proved(self, doubtful: list[Page], reading: Reading) -> Iterator[Page]:
+        """The pages again, once their list has answered after them."""
+        if doubtful:
             part = next(iter(self.parts.values()))
             path = reading.path(part.path.rpartition("/{")[0])
             reading.client.get(path, query={"per_page": 1}, decode=_PIECES.decode)
-        yield from gone
+        yield from doubtful
 
 
 def _parts(parts: Mapping[str, One | Many], parent: dict[str, Any], reading: Reading) -> dict[str, Any]:
