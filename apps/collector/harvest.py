@@ -37,15 +37,27 @@ class Harvest:
 
 def rows_of(table: Table, documents: Iterable[Document]) -> Harvest:
     """Every item of `table` in the documents, as a row or as a refusal."""
-    harvest, found = Harvest(), Found([], [], [])
-    for document, given in documents:
-        if isinstance(document, Unread):
-            if not table.is_nested:  # once for the document, not once for every table that would have read it
-                refused = Refused(
-                    table.name, document.entity_id, document.reason, document.payload, parent_of(given)
-                )
-                harvest.refused.append(refused)
-            continue
+    harvest, read = Harvest(), list(documents)
+    if any(isinstance(document, Unread) for document, _ in read):
+        if not table.is_nested:  # once for the document, not once for every table that would have read it
+            harvest.refused = [_unread(table, *one) for one in read if isinstance(one[0], Unread)]
+        read = [one for one in read if not isinstance(one[0], Unread)]
+    if table.is_nested or table.replaces:
+        _add_all(harvest, table, _nested(harvest, table, read))
+    else:
+        items = [document for document, _ in read]
+        _add_all(harvest, table, Found(items, items, [given for _, given in read]))
+    return harvest
+
+
+def _unread(table: Table, document: Unread, given: Given) -> Refused:
+    return Refused(table.name, document.entity_id, document.reason, document.payload, parent_of(given))
+
+
+def _nested(harvest: Harvest, table: Table, read: list[Document]) -> Found:
+    """The items of all documents, but for those whose completeness is to be told: they are done at once."""
+    found = Found([], [], [])
+    for document, given in read:
         items = table.finds.items(document, given) if table.finds else table.items(document)
         if items is not None and table.replaces in given:
             _of_one_document(harvest, table, items, document, given)
@@ -53,8 +65,7 @@ def rows_of(table: Table, documents: Iterable[Document]) -> Harvest:
             found.items.extend(items)
             found.documents.extend([document] * len(items))
             found.givens.extend([given] * len(items))
-    _add_all(harvest, table, found)
-    return harvest
+    return found
 
 
 class Found(NamedTuple):
@@ -86,6 +97,10 @@ def _add_all(harvest: Harvest, table: Table, found: Found) -> None:
     if rows is None:
         for item, document, given in zip(*found, strict=True):
             _add(harvest, table, item, document, given)
+        return
+    named = dict(zip(map(table.key_of, rows), rows, strict=True))
+    if not harvest.rows and len(named) == len(rows):
+        harvest.rows = named
         return
     for row in rows:
         _keep(harvest, table, row)

@@ -69,7 +69,7 @@ class Table:
     def places(self) -> tuple[str, ...]:
         return (self.each,) if isinstance(self.each, str) else self.each
 
-    @property
+    @cached_property
     def is_nested(self) -> bool:
         return self.places != ("",) or self.finds is not None
 
