@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import gitlab
-import msgspec
 import requests
 import stamina
 import urllib3
@@ -24,7 +23,8 @@ from requests.adapters import HTTPAdapter
 
 from apps.collector import patience
 from apps.collector.budget import Budget, budget_of
-from apps.collector.errors import GitlabRefused, GitlabUnavailable, RouteRefused, TokenRefused, TooSlow
+from apps.collector.errors import GitlabUnavailable, TokenRefused, TooSlow
+from apps.collector.judgement import Again, decoded, verdict
 from apps.collector.shared_budget import Slot
 from apps.collector.wire import Answer, SameHost, cause_of, following
 from tem import clock
@@ -37,24 +37,6 @@ ATTEMPTS, SLOW_ATTEMPTS = 12, 3
 PATIENCE_S = 45.0  # waits longer than this are given back to the ledger instead of slept
 QUEUE_S = 3.0  # whoever has no patience waits so long all the same for others who came first
 stamina.instrumentation.set_on_retry_hooks(())  # a retry is the normal life of a client, not a warning
-TIME_LIMITS = frozenset({408, 502, 504, 524})
-AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
-
-
-class _Again(Exception):
-    """Worth another try, after `wait_s` if the server said so. `down`: nothing says that it is up."""
-
-    def __init__(
-        self,
-        cause: str,
-        *,
-        wait_s: float | None = None,
-        slow: bool = False,
-        busy: bool = False,
-        down: bool = False,
-    ) -> None:
-        super().__init__(cause)
-        self.wait_s, self.slow, self.busy, self.down = wait_s, slow, busy, down
 
 
 class Client:
@@ -140,9 +122,9 @@ class Client:
         except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema) as error:
             raise GitlabUnavailable(f"{self._where()} is no usable address: check GITLAB_API_URL.") from error
         except (requests.exceptions.Timeout, urllib3.exceptions.ReadTimeoutError) as error:
-            raise _Again(f"no answer within {self._timeout[1]:g} s", slow=True, down=True) from error
+            raise Again(f"no answer within {self._timeout[1]:g} s", slow=True, down=True) from error
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise _Again(cause_of(error), down=True) from error
+            raise Again(cause_of(error), down=True) from error
         return self._answer(response, body, decode)
 
     def _body(self, response: requests.Response, *, until: float) -> bytes:
@@ -151,23 +133,13 @@ class Client:
             pieces.append(piece)
             size += len(piece)
             if size > LARGEST_BODY:
-                raise _Again(f"an answer of more than {LARGEST_BODY // 2**20} MB", slow=True)
+                raise Again(f"an answer of more than {LARGEST_BODY // 2**20} MB", slow=True)
             if time.monotonic() > until:
-                raise _Again(f"no whole answer within {self._deadline_s:g} s", slow=True)
+                raise Again(f"no whole answer within {self._deadline_s:g} s", slow=True)
         return b"".join(pieces)
 
     def _answer(self, response: requests.Response, body: bytes, decode: Callable[[bytes], Any]) -> Answer:
-        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if kind in ("text/html", "application/xhtml+xml") or body[:64].lstrip()[:1] == b"<":
-            raise _Again(
-                "an HTML page where JSON was expected (a sign-in page, a proxy, no GitLab API at all)"
-            )
-        try:
-            value = decode(body)
-        except msgspec.ValidationError as error:
-            raise _Again(f"JSON of another shape than GitLab's ({error})") from error
-        except msgspec.DecodeError as error:
-            raise _Again("broken or cut-off JSON") from error
+        value = decoded(body, kind=response.headers.get("Content-Type", ""), decode=decode)
         told = patience.server_time(response.headers, otherwise=self.server_time)
         return Answer(value=value, server_time=told, following=following(response.headers))
 
@@ -196,31 +168,13 @@ class Client:
             wait_s = self._busy(response, now)
         elif status == 503:
             wait_s = patience.asked_wait(response.headers, now=now)
-        self._refuse(status, start.lower(), wait_s)
+        raise verdict(status, start.lower(), where=self._where(), wait_s=wait_s)
 
     def _busy(self, response: requests.Response, now: dt.datetime) -> float:
         with self._lock:
             self.refusals += 1
         path = urlsplit(response.url).path.rpartition("/api/v4")[2]
         return self._budget.refused(path, response.headers, now=now)
-
-    def _refuse(self, status: int, body: bytes, wait_s: float | None) -> None:
-        if status == 401:
-            raise TokenRefused(
-                f"{self._where()} refused the token (401): set GITLAB_API_TOKEN to a valid one."
-            )
-        if status == 403 and b"insufficient_scope" in body:
-            raise TokenRefused("The token lacks a scope (403): GITLAB_API_TOKEN needs read_api.")
-        if status in AGAIN:
-            slow, busy, down = status in TIME_LIMITS, status == 429, status >= 500
-            raise _Again(f"status {status}", wait_s=wait_s, slow=slow, busy=busy, down=down)
-        if 300 <= status < 400:
-            raise GitlabUnavailable(
-                f"{self._where()} redirects elsewhere ({status}): set GITLAB_API_URL to that."
-            )
-        if status in (403, 404, 410):
-            raise GitlabRefused(f"GitLab answered {status}", status=status)
-        raise RouteRefused(f"GitLab did not take the request ({status})", status=status)
 
     # --- persistence -------------------------------------------------------------------------
 
@@ -235,8 +189,8 @@ class Client:
 
         def wait_for(error: Exception) -> bool | float:
             nonlocal slept, attempt, slow
-            slow += isinstance(error, _Again) and error.slow
-            if not isinstance(error, _Again) or slow >= SLOW_ATTEMPTS:
+            slow += isinstance(error, Again) and error.slow
+            if not isinstance(error, Again) or slow >= SLOW_ATTEMPTS:
                 return False
             wait_s = patience.full_jitter(attempt, first_s=self._first_wait_s, most_s=30.0)
             if error.wait_s is not None:
@@ -248,7 +202,7 @@ class Client:
             for trial in stamina.retry_context(on=wait_for, attempts=ATTEMPTS, timeout=None):
                 with trial, place or nullcontext():
                     return self._in_turn(ask, path)
-        except _Again as error:
+        except Again as error:
             raise self._gave_up(error) from error
         raise AssertionError("retry_context always answers or raises")
 
@@ -259,7 +213,7 @@ class Client:
             raise self._no_turn(slot)
         try:
             answer = ask()
-        except _Again as error:
+        except Again as error:
             if error.down:
                 self._budget.failed(self._clean(str(error)), slot=slot)
             else:
@@ -281,7 +235,7 @@ class Client:
             )
         return GitlabUnavailable(words, retry_after_s=slot.wait_s)
 
-    def _gave_up(self, error: _Again) -> GitlabUnavailable:
+    def _gave_up(self, error: Again) -> GitlabUnavailable:
         kind = TooSlow if error.slow else GitlabUnavailable
         wait_s = error.wait_s if error.wait_s is not None else 30.0
         advice = "" if error.busy or error.slow else " Check GITLAB_API_URL and that GitLab is up."
