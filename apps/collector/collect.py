@@ -30,6 +30,7 @@ from apps.collector.storing import in_groups, reader_of, store, with_last
 
 log = structlog.get_logger(__name__)
 LISTS_AT_ONCE = 4
+AGAIN = "merge_request_details:again"  # the books of looking once more at what is open
 LATELY = dt.timedelta(days=3)
 
 
@@ -126,7 +127,7 @@ class _Collection:
             return
         if not self._is_wanted(endpoint, mark):
             return
-        again = self._how.again or mark.is_dirty
+        again = mark.is_dirty or self._looks_again(self._mark(f"{endpoint.name}:again"))
         try:
             for route in endpoint.routes:
                 was_read = self._by(endpoint, route, mark, again=again)
@@ -322,5 +323,10 @@ def place_of(project: Project) -> Place:
             "issues": project.issues_access_level,
             "builds": project.builds_access_level,
         },
-        numbers=dict(Project.objects.filter(in_scope=True).values_list("path_with_namespace", "project_id")),
+        numbers=numbers_of_projects(),
     )
+
+
+def numbers_of_projects() -> dict[str, int]:
+    """The number of every project in scope, by path."""
+    return dict(Project.objects.filter(in_scope=True).values_list("path_with_namespace", "project_id"))

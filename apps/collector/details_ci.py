@@ -181,7 +181,7 @@ PIPELINE_DETAILS = (
             size=40,
             variants=({}, {"source": "parent_pipeline"}),
             needs=("Pipeline.jobs", "CiJob.retried", "CiJob.needs", "CiJob.schedulingType"),
-            follow=(Follow("pipeline_jobs.graphql", "jobs", "project.pipeline"),),
+            follow=(Follow("jobs", "pipeline_jobs.graphql", "project.pipeline"),),
         ),
         tables=(
             _pipeline(

@@ -6,6 +6,8 @@ only one of them knows stays null by the other.
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import F, Q
 
 from apps.collector.closing import closed_issues, told_offline
@@ -113,7 +115,11 @@ def _approvals(each: str, *, user: Field, when_: Field) -> Table:
 
 
 _DUE_MERGE_REQUESTS = Due(
-    RawMergeRequest, key="mr_id", mark="detail_at", again=Q(state__in=("opened", "locked"))
+    RawMergeRequest,
+    key="mr_id",
+    mark="detail_at",
+    gives=("iid", "project_id"),
+    again=Q(state__in=("opened", "locked")),
 )
 _CLOSED_BY_GRAPHQL = closed_issues("description", "commits.nodes[].message")
 _CLOSED_BY_REST = closed_issues("detail.description", "commits[].message")
@@ -137,8 +143,8 @@ MERGE_REQUEST_DETAILS = (
                 "Commit.message",
             ),
             follow=(
-                Follow("merge_request_notes.graphql", "notes", "project.mergeRequest"),
-                Follow("merge_request_commits.graphql", "commits", "project.mergeRequest"),
+                Follow("notes", "merge_request_notes.graphql", "project.mergeRequest"),
+                Follow("commits", "merge_request_commits.graphql", "project.mergeRequest"),
             ),
         ),
         tables=(
@@ -213,6 +219,25 @@ MERGE_REQUEST_DETAILS = (
     ),
 )
 
+
+def _of_group(variant: dict[str, Any]) -> Route:
+    """The same for a whole group at once: what changed, or what is open."""
+    by_project = MERGE_REQUEST_DETAILS[0]
+    source = Graphql(
+        file="group_merge_requests.graphql",
+        nodes="group.mergeRequests",
+        due=_DUE_MERGE_REQUESTS,
+        match="id",
+        size=40,
+        variants=(variant,),
+        needs=(*by_project.source.needs, "Group.mergeRequests"),
+        follow=(Follow("notes"), Follow("commits")),
+    )
+    return Route(name="group", source=source, tables=by_project.tables)
+
+
+GROUP_DETAILS = _of_group({})
+GROUP_DETAILS_OF_OPEN = _of_group({"state": "opened", "since": None})
 
 _READ = Q(state="merged", detail_at__gte=F("updated_at"))
 

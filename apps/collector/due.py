@@ -72,7 +72,8 @@ class Due:
             late &= self.only(reading)
         if issubclass(self.model, Removable):
             late &= Q(deleted_at__isnull=True)
-        return self.model._default_manager.filter(late, project_id=reading.place.project_id)
+        place = reading.place
+        return self.model._default_manager.filter(late, project_id__in=place.within or {place.project_id})
 
     def _told(self, rows: models.QuerySet[Any]) -> dict[Any, Parent]:
         wanted = {self.key, *self.gives, *([self.moved] if self.moved else [])}

@@ -30,11 +30,14 @@ _TOO_MUCH = re.compile(
 
 @dataclass(frozen=True)
 class Follow:
-    """A nested list that may be cut off (at 100 rows, in silence), and the query for the rest of it."""
+    """A nested list that may be cut off (at 100 rows, in silence), and the query for the rest of it.
 
-    file: str
+    Without a query the document is left out: another route will bring it whole.
+    """
+
     connection: str  # in the document, such as "notes"
-    nodes: str  # where the follow-up answer holds the document
+    file: str = ""
+    nodes: str = ""  # where the follow-up answer holds the document
 
 
 class _Error(msgspec.Struct):
@@ -67,7 +70,7 @@ class Answers:
         judge(body)
         found = dig(self._connection.decode(body), self._path)
         if found is None:
-            raise RouteRefused("GitLab's GraphQL does not show this project.", lasting=False)
+            raise RouteRefused("GitLab's GraphQL does not show it.", lasting=False)
         more = found.pageInfo is not None and found.pageInfo.hasNextPage
         return self._reader.rows(bytes(found.nodes) or b"[]"), found.pageInfo.endCursor if more else None
 
@@ -186,7 +189,7 @@ class _Asking:
 
     def _list(self, number: int, variant: Mapping[str, Any], after: str | None) -> Iterator[Page]:
         """Pages for as long as something is due; the next is under way while one is being stored."""
-        asked = {**variant, "since": self._since}
+        asked = {"since": self._since, **variant}
         with ThreadPoolExecutor(max_workers=1) as thread:
             waiting = thread.submit(self._list_page, {**asked, "after": after})
             while True:
@@ -239,10 +242,17 @@ class _Asking:
                     self._complete(document, follow)
         return answer
 
+    def _is_cut_off(self, document: Any) -> bool:
+        for follow in self._source.follow:
+            connection = None if follow.file else getattr(document, follow.connection)
+            if connection and connection.pageInfo and connection.pageInfo.hasNextPage:
+                return True
+        return False
+
     def _complete(self, document: Any, follow: Follow) -> None:
         connection = getattr(document, follow.connection)
         info = connection and connection.pageInfo
-        while info and info.hasNextPage and info.endCursor:
+        while follow.file and info and info.hasNextPage and info.endCursor:
             variables = {"iid": str(document.iid), "after": info.endCursor}
             found = self._ask(follow.file, variables, answers_of(self._reading.reader, follow.nodes)).value
             more = None if found is None else getattr(found, follow.connection)
@@ -259,7 +269,7 @@ class _Asking:
                 documents.append((document, given))
                 continue
             parent = known.get(tail(getattr(document, self._source.match)))
-            if parent is not None:
+            if parent is not None and not self._is_cut_off(document):
                 documents.append((document, {**given, **parent}))
         return Page(documents, answer.server_time)
 

@@ -37,6 +37,20 @@ def prove(entity: str, projects: Collection[int], *, since: dt.datetime, until: 
         cursor.execute(_PROVE, told)
 
 
+def begin(entity: str, projects: Collection[int], *, history: dt.datetime) -> None:
+    """Open the books of an entity for these projects where they have none: read from `history` on."""
+    IngestionState.objects.bulk_create(
+        [
+            IngestionState(
+                level="project", level_id=project, entity=entity, history_from=history,
+                last_seen_updated_at=history, last_run_at=history,
+            )
+            for project in sorted(projects)
+        ],
+        ignore_conflicts=True,
+    )  # fmt: skip
+
+
 class Mark:
     """The books of one (level, id, entity)."""
 

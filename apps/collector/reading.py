@@ -79,7 +79,7 @@ class Reading:
 
     def path(self, template: str, **more: Any) -> str:
         """A path with the project's number (or the group) in it."""
-        return template.format(project_id=self.place.project_id, group=self.place.group, **more)
+        return template.format(**{"project_id": self.place.project_id, "group": self.place.group, **more})
 
 
 class Size:

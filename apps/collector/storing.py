@@ -53,7 +53,7 @@ def store(
         if harvest.refused:
             quarantine(harvest.refused, project_id=project_id, endpoint=endpoint, now=page.now)
             refused_parents.update(row.parent_id for row in harvest.refused)
-        elif is_settling and rows:
+        if is_settling and rows:
             ids = [name[-1] for name in harvest.rows]
             replay.settle(table.name, ids, project_id, endpoint=endpoint)
     if is_settling:

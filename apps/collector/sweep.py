@@ -19,18 +19,22 @@ import structlog
 from django.db import transaction
 
 from apps.collector.client import Client
-from apps.collector.collect import EVER, Progress, entity_name, name_of
-from apps.collector.endpoints import ENDPOINTS, GROUP_ENDPOINTS, Endpoint
-from apps.collector.errors import GitlabRefused
-from apps.collector.marks import Mark, prove
+from apps.collector.collect import AGAIN, EVER, Progress, entity_name, name_of, numbers_of_projects
+from apps.collector.details_mr import GROUP_DETAILS, GROUP_DETAILS_OF_OPEN
+from apps.collector.endpoint import Endpoint
+from apps.collector.endpoints import ENDPOINTS, GROUP_ENDPOINTS, MERGE_REQUESTS
+from apps.collector.errors import GitlabRefused, RouteRefused
+from apps.collector.marks import Mark, begin, prove
 from apps.collector.models import Project
 from apps.collector.reading import Place, Reading
 from apps.collector.rest import Rest, moment_of
+from apps.collector.route import Route
 from apps.collector.server import Abilities
-from apps.collector.storing import reader_of, store
+from apps.collector.storing import in_groups, reader_of, store
 from apps.collector.witnesses import Probe
 
 log = structlog.get_logger(__name__)
+DETAILS = AGAIN.partition(":")[0]
 FIRST_LOOK = dt.timedelta(days=2)  # how far back where a group was never swept; older marks are read singly
 
 
@@ -84,7 +88,12 @@ class _Sweep:
         self._counted = client.requests
         known = Project.objects.filter(in_scope=True, path_with_namespace__startswith=f"{path}/")
         self._projects = {project.pk: project for project in known.exclude(archived=True)}
-        self._place = Place(group=quote(path, safe=""), path=path, within=frozenset(self._projects))
+        self._place = Place(
+            group=quote(path, safe=""),
+            path=path,
+            within=frozenset(self._projects),
+            numbers=numbers_of_projects(),
+        )
 
     def run(self, *, reread: dt.timedelta) -> None:
         """Lists, then the probe; the marks move when all of it was read."""
@@ -95,11 +104,13 @@ class _Sweep:
         proof = _Proof(until=now)
         for endpoint in GROUP_ENDPOINTS:
             self._list(endpoint, proof, since=since, reread=reread)
+        self._details(proof)
         probe = Probe(self._projects, heads=self._mark.cursor(since).get("heads", {}), again=self._again)
         probe.ask(self._path, client=self._client, abilities=self._abilities, since=since)
         for witness, projects in probe.proved.items():
             proof.add((one.name for one in ENDPOINTS if one.witness == witness), projects)
         with transaction.atomic():
+            begin(AGAIN, proof.projects.get(AGAIN, ()), history=EVER)
             for entity, projects in sorted(proof.projects.items()):
                 prove(entity, sorted(projects), since=EVER if ":" in entity else since, until=proof.until)
             self._mark.finish({"heads": probe.heads}, history=since, started=proof.until)
@@ -122,15 +133,37 @@ class _Sweep:
         quiet = covered - moved
         proof.add((one.name for one in ENDPOINTS if one.follows == endpoint.feature), quiet)
 
+    def _details(self, proof: _Proof) -> None:
+        """Details of what changed, and of what is open once a night; the rest stays due for its project."""
+        covered = [pk for pk, project in self._projects.items() if _is_on(project, MERGE_REQUESTS)]
+        try:
+            if self._abilities.has(GROUP_DETAILS.source.needs):
+                self._read_details(GROUP_DETAILS, again=False)
+                if self._again:
+                    self._read_details(GROUP_DETAILS_OF_OPEN, again=True)
+                    proof.add([AGAIN], covered)
+        except RouteRefused as refusal:
+            log.info("details not swept", group=self._path, reason=str(refusal))
+
+    def _read_details(self, route: Route, *, again: bool) -> None:
+        reading = self._reading(route, since=EVER, query={}, again=again)
+        for page in in_groups(route.source.pages(reading)):
+            with transaction.atomic():
+                written = store(route, page, project_id=None, endpoint=DETAILS)
+                self._step.save(rows=written, requests=self._new_requests())
+
+    def _reading(self, route: Route, *, since: dt.datetime, query: dict[str, Any], again: bool) -> Reading:
+        return Reading(
+            client=self._client, place=self._place, reader=reader_of(route), since=since, cursor={},
+            server_fields=self._abilities.fields, query=query, again=again,
+        )  # fmt: skip
+
     def _read(
         self, endpoint: Endpoint, *, since: dt.datetime, query: dict[str, Any], changed_after: dt.datetime
     ) -> set[int]:
         """Store a list; answers the projects of which a row changed at or after a moment."""
         route = endpoint.routes[0]
-        reading = Reading(
-            client=self._client, place=self._place, reader=reader_of(route), since=since, cursor={},
-            server_fields=self._abilities.fields, query=query,
-        )  # fmt: skip
+        reading = self._reading(route, since=since, query=query, again=False)
         moved: set[int] = set()
         for page in route.source.pages(reading):
             with transaction.atomic():
