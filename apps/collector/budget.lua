@@ -66,11 +66,13 @@ local function closed_again()
   redis.call('HDEL', key, 'fails', 'open until', 'open for', 'probe until', 'cause')
 end
 
--- Why no request may leave at all, and for how long; nil where nothing speaks against it.
+-- For how long no request may leave at all, nil where nothing speaks against it. How a probe ends is worth
+-- asking for soon, however long it may take.
 local function broken()
-  local open_until = get('open until')
-  if open_until == 0 then return nil end
-  return math.max(open_until, get('probe until')) > now and math.max(open_until, get('probe until')) - now or nil
+  local open_until, probe_until = get('open until'), get('probe until')
+  if open_until > now then return open_until - now end
+  if probe_until > now then return math.min(probe_until - now, ask.soon) end
+  return nil
 end
 
 local commands = {}

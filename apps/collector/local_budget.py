@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from apps.collector.limits import GENERAL, MINUTE_S, Limit
-from apps.collector.shared_budget import FAILURES, PAUSE_S, PROBE_S, Slot
+from apps.collector.shared_budget import FAILURES, PAUSE_S, PROBE_S, SOON_S, Slot
 
 STRAGGLING = 1.015  # as in the script: requests do not arrive exactly as they leave
 HOUR_S = 3600.0
@@ -39,9 +39,9 @@ class LocalBudget:
     def reserve(self, limits: tuple[Limit, ...], *, patience_s: float, now: float) -> Slot:
         """A turn within this process's share; none is taken where it would be later than `patience_s`."""
         with self._lock:
-            closed_until = max(self._open_until, self._probed_until)
-            if closed_until > now:
-                return Slot(closed_until - now, "broken", cause=self._cause)
+            closed_s = max(self._open_until - now, min(self._probed_until - now, SOON_S * self._scale))
+            if closed_s > 0:
+                return Slot(closed_s, "broken", cause=self._cause)
             at = max([now, *(self._free_at(limit) for limit in limits)])
             if at - now > patience_s:
                 return Slot(at - now, "late", limit=self._pace(GENERAL).told)

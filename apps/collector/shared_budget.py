@@ -19,6 +19,7 @@ from apps.collector.limits import MINUTE_S, Limit
 
 CONNECT_S, ANSWER_S = 0.5, 1.0
 FAILURES, PAUSE_S = 20, 15.0  # in a row until a server counts as down, and the first pause then
+SOON_S = 3.0  # until somebody asks how a probe went
 PROBE_S = 80.0  # longer than the client waits for an answer: after that, the one who probed is dead
 _SCRIPT = Path(__file__).with_suffix("").with_name("budget.lua")
 
@@ -75,6 +76,7 @@ class SharedBudget:
             "patience": patience_s * 1000,
             "process": f"{platform.node()}:{os.getpid()}",
             "lease": PROBE_S * 1000,
+            "soon": SOON_S * self._scale * 1000,
         }
         if fine_since_s is not None:
             told["fine_since"] = fine_since_s * 1000
