@@ -159,8 +159,9 @@ plain(
 plain(
     "Issue",
     id=gid("Issue"), projectId="project.id", iid=text("iid"), state="state", type=upper("type"),
-    createdAt=time("created"), updatedAt=time("updated"), closedAt=time("closed"), dueDate=always(None), confidential="confidential",
-    title="title", author="author", closedAsDuplicateOf=always(None), severity=always("UNKNOWN"),
+    createdAt=time("created"), updatedAt=time("updated"), closedAt=time("closed"), dueDate=always(None),
+    confidential="confidential", title="title", author="author", closedAsDuplicateOf=always(None),
+    severity=always("UNKNOWN"),
     labels=nested(lambda issue: issue.labels),
     mergeRequestsCount=lambda issue, _: sum(
         issue in made.closes for made in issue.project.merge_requests
