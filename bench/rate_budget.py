@@ -30,6 +30,7 @@ def one_process(*, seconds: float, threads: int) -> None:
     sys.path.insert(0, str(ROOT))
     os.environ["DJANGO_SETTINGS_MODULE"] = "tem.settings"
     from apps.collector.client import Client
+    from apps.collector.errors import GitlabUnavailable
 
     client = Client.from_settings()
     left: list[float] = []
@@ -37,14 +38,17 @@ def one_process(*, seconds: float, threads: int) -> None:
 
     def ask() -> None:
         while time.time() < until:
-            client.get("/version", query={}, decode=lambda body: left.append(time.time()))
+            try:
+                client.get("/version", query={}, decode=lambda body: left.append(time.time()))
+            except GitlabUnavailable as given_back:
+                time.sleep(min(given_back.retry_after_s, max(0.0, until - time.time())))
 
     crowd = [threading.Thread(target=ask) for _ in range(threads)]
     for thread in crowd:
         thread.start()
     for thread in crowd:
         thread.join()
-    print(json.dumps({"left": [at for at in left if at < until], "refusals": client.refusals}))
+    print("\n" + json.dumps({"left": [at for at in left if at < until], "refusals": client.refusals}))
 
 
 def fullest(times: list[float]) -> int:
@@ -62,7 +66,7 @@ def together(
     crowd = [
         subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True) for _ in range(processes)
     ]
-    told = [json.loads(process.communicate()[0]) for process in crowd]
+    told = [json.loads(process.communicate()[0].splitlines()[-1]) for process in crowd]
     return sorted(at for one in told for at in one["left"]), sum(one["refusals"] for one in told)
 
 

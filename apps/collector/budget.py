@@ -24,6 +24,7 @@ from apps.collector import patience
 from apps.collector.limits import GENERAL, MINUTE_S, Limit, limits_of
 from apps.collector.local_budget import LocalBudget
 from apps.collector.shared_budget import SharedBudget, Slot
+from tem import clock
 
 log = structlog.get_logger(__name__)
 Found = TypeVar("Found")
@@ -106,7 +107,7 @@ class Budget:
 
     def learn(self, headers: Mapping[str, str], *, now: dt.datetime) -> None:
         """Take in `RateLimit-*`; `now` is the server's clock."""
-        told = patience.budget_in(headers, now=now)
+        told = patience.budget_in(headers, now=now, ours=clock.now())
         if told is None:
             return
         if told.limit != self._told or time.monotonic() - self._told_at > TOLD_AGAIN_S:
@@ -121,7 +122,7 @@ class Budget:
     def refused(self, path: str, headers: Mapping[str, str], *, now: dt.datetime) -> float:
         """A 429: pause everyone under the limit that was hit; answers for how many seconds."""
         asked_s = patience.asked_wait(headers, now=now)
-        told = patience.budget_in(headers, now=now)
+        told = patience.budget_in(headers, now=now, ours=now)
         is_general = told.remaining <= 0 if told else asked_s is not None
         limit = GENERAL if is_general else limits_of(path)[-1]
         wait_s = self.window_s if asked_s is None else asked_s

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 LONGEST_WAIT_S = 900.0
+MINUTE_S = 60.0  # of GitLab's budget
 
 
 def server_time(headers: Mapping[str, str], *, otherwise: dt.datetime) -> dt.datetime:
@@ -71,10 +72,14 @@ class Told:
     reset_in_s: float
 
 
-def budget_in(headers: Mapping[str, str], *, now: dt.datetime) -> Told | None:
-    """The budget as an answer tells it; None where it does not, or tells nonsense."""
+def budget_in(headers: Mapping[str, str], *, now: dt.datetime, ours: dt.datetime) -> Told | None:
+    """The budget as an answer tells it; None where it does not, or tells nonsense.
+
+    The reset is read by the server's clock `now`; by our own where that puts it further away than a minute.
+    """
     limit, remaining = number(headers.get("RateLimit-Limit")), number(headers.get("RateLimit-Remaining"))
     reset = number(headers.get("RateLimit-Reset"))
     if limit is None or limit < 1 or remaining is None or reset is None:
         return None
-    return Told(limit, remaining, reset - now.timestamp())
+    waits = [reset - clock.timestamp() for clock in (now, ours)]
+    return Told(limit, remaining, next((wait for wait in waits if wait <= MINUTE_S + 1), waits[0]))
