@@ -85,7 +85,7 @@ class _Asking:
         except TooSlow as error:
             if len(parents) == 1:
                 raise RouteRefused(str(error), lasting=False) from error
-            self._size.shrink(below=len(parents))
+            self._size.shrink(below=len(parents), error=error)
             middle = len(parents) // 2
             return self._batch(parents[:middle]) + self._batch(parents[middle:])
         except RouteRefused:

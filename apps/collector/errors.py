@@ -6,6 +6,7 @@ TemError
 │   └── RouteRefused      this server cannot answer this way: take the next route
 └── GitlabUnavailable     429, 5xx, timeouts, nonsense, after retries: wait and try again
     └── TooSlow           it ran into a time limit: ask for less at once
+        └── TooComplex    GitLab weighed the question and will not take it: less at once, for good
 
 No message holds a token, a payload or a personal datum.
 """
@@ -49,3 +50,7 @@ class GitlabUnavailable(TemError):
 
 class TooSlow(GitlabUnavailable):
     """The answer ran into a time limit, ours or GitLab's; a smaller page may pass."""
+
+
+class TooComplex(TooSlow):
+    """GitLab weighs a query before it runs it; one this heavy it will never take."""

@@ -16,7 +16,7 @@ import msgspec
 
 from apps.collector.client import Answer
 from apps.collector.due import Due, Parent
-from apps.collector.errors import GitlabRefused, RouteRefused, TooSlow
+from apps.collector.errors import GitlabRefused, RouteRefused, TooComplex, TooSlow
 from apps.collector.fields import dig
 from apps.collector.query_text import query_text
 from apps.collector.reading import Page, Reading, Size, ahead
@@ -24,7 +24,7 @@ from apps.collector.shapes import Reader, Unread, envelope
 from apps.collector.tables import Document
 
 _TOO_MUCH = re.compile(
-    r"complexity|time(?:d )?out|too (?:large|slow|many)|internal server error|try again", re.IGNORECASE
+    r"time(?:d )?out|too (?:large|slow|many)|internal server error|try again", re.IGNORECASE
 )
 
 
@@ -92,6 +92,8 @@ def judge(body: bytes) -> None:
     if not errors:
         return
     message = errors[0].message[:200]
+    if any("complexity" in error.message.lower() for error in errors):
+        raise TooComplex(f"GraphQL: {message}")
     if any(_TOO_MUCH.search(error.message) for error in errors):
         raise TooSlow(f"GraphQL: {message}")
     raise RouteRefused(f"GraphQL: {message}")
@@ -172,7 +174,7 @@ class _Asking:
         except TooSlow as error:
             if len(parents) == 1:
                 raise RouteRefused(str(error), lasting=False) from error
-            self._size.shrink(below=len(parents))
+            self._size.shrink(below=len(parents), error=error)
             middle = len(parents) // 2
             return self._batch(parents[:middle]) + self._batch(parents[middle:])
         self._size.passed()
@@ -218,7 +220,7 @@ class _Asking:
             except TooSlow as error:
                 if size == 1:
                     raise RouteRefused(str(error), lasting=False) from error
-                self._size.shrink(below=size)
+                self._size.shrink(below=size, error=error)
             else:
                 self._size.passed()
                 return answer

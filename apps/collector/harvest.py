@@ -24,6 +24,7 @@ class Refused:
     reason: str
     payload: bytes
     parent_id: int | None = None
+    project_id: int | None = None  # where the row itself tells it: a group's list speaks of many
 
 
 @dataclass(slots=True)
@@ -51,7 +52,23 @@ def rows_of(table: Table, documents: Iterable[Document]) -> Harvest:
 
 
 def _unread(table: Table, document: Unread, given: Given) -> Refused:
-    return Refused(table.name, document.entity_id, document.reason, document.payload, parent_of(given))
+    payload = document.payload
+    return Refused(
+        table.name, document.entity_id, document.reason, payload, parent_of(given), project_in(payload)
+    )
+
+
+class _OfProject(msgspec.Struct):
+    project_id: int | None = None
+
+
+def project_in(payload: bytes) -> int | None:
+    """The project that a refused row names, None where it cannot be read."""
+    try:
+        found = msgspec.json.decode(payload, type=_OfProject).project_id
+    except msgspec.DecodeError:
+        return None
+    return found if found is not None and 0 < found < 2**63 else None
 
 
 def _nested(harvest: Harvest, table: Table, read: list[Document]) -> Found:
@@ -125,7 +142,9 @@ def _add(harvest: Harvest, table: Table, item: Any, document: Any, given: Given)
         row = _row(table.columns, item, document, given)
     except Unfit as error:
         payload = msgspec.json.encode(item)
-        harvest.refused.append(Refused(table.name, _name_of(item), str(error), payload, parent_of(given)))
+        refused = Refused(table.name, _name_of(item), str(error), payload, parent_of(given))
+        refused.project_id = project_in(payload)
+        harvest.refused.append(refused)
         return
     _keep(harvest, table, row)
 

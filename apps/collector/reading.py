@@ -12,6 +12,7 @@ from threading import Event
 from typing import Any, TypeVar
 
 from apps.collector.client import Client
+from apps.collector.errors import TooComplex, TooSlow
 from apps.collector.shapes import Reader
 from apps.collector.tables import Document, given_for
 
@@ -92,9 +93,14 @@ class Size:
         self._most = self.now = most
         self._good = 0
 
-    def shrink(self, *, below: int) -> None:
-        """`below` was too much."""
-        self.now, self._good = max(1, min(self.now, below // 2)), 0
+    def shrink(self, *, below: int, error: TooSlow) -> None:
+        """`below` was too much: for now, or for good where GitLab weighed it and refused."""
+        if isinstance(error, TooComplex):
+            self._most = min(self._most, max(1, below * 3 // 4))
+            self.now = min(self.now, self._most)
+        else:
+            self.now = max(1, min(self.now, below // 2))
+        self._good = 0
 
     def passed(self) -> None:
         """It went well; after a few times of that, try twice as much."""

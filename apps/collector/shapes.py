@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
@@ -11,6 +12,8 @@ from typing import Any
 import msgspec
 
 Tree = dict[str, Any]
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+_OPENING, _CLOSING = frozenset("[{"), frozenset("]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Reader:
         """Documents and Unread ones, nulls left out. Raises msgspec.DecodeError where it is no list."""
         try:
             return [row for row in self._rows.decode(body) if row is not None]
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return self._one_by_one(body)
 
     def _one_by_one(self, body: bytes) -> list[Any]:
@@ -74,7 +77,7 @@ class Reader:
             pieces = [bytes(piece) for piece in self._pieces.decode(body)]
         except msgspec.ValidationError:
             raise
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             pieces = _forgiving(body)
         rows = [self.row(piece) for piece in pieces]
         return [row for row in rows if row is not None]
@@ -83,26 +86,48 @@ class Reader:
         """One document, None for null, or Unread."""
         try:
             return self._row.decode(piece)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             return Unread(payload=piece, reason=str(error)[:300], entity_id=_id_of(piece))
 
 
 def _forgiving(body: bytes) -> list[bytes]:
-    """Rows of a page with lone surrogates or broken UTF-8, made clean; raises DecodeError where it is no
-    JSON."""
+    """Rows of a page with lone surrogates, broken UTF-8, numbers that are none or abysses, made clean where
+    that can be done; raises DecodeError where the page is no list of JSON."""
+    text = body.decode("utf-8", "replace").strip()
+    if text[:1] in ("{", '"'):
+        raise msgspec.ValidationError("expected a list")
+    return [_cleaned(piece) for piece in _split(text)]
+
+
+def _split(text: str) -> list[str]:
+    """The items of a list as they are written. Counts brackets: it looks into no item, however deep."""
+    pieces, depth, start = [], 0, 1
+    for token in _TOKEN.finditer(text):
+        mark = token[0]
+        depth += (mark in _OPENING) - (mark in _CLOSING)
+        if depth == 0 or (depth == 1 and mark == ","):
+            pieces.append(text[start : token.start()])
+            start = token.end()
+        if depth == 0:
+            break
+    if depth or text[:1] != "[" or start != len(text):
+        raise msgspec.DecodeError("broken JSON")
+    return pieces if any(piece.strip() for piece in pieces) else []
+
+
+def _cleaned(piece: str) -> bytes:
     try:
-        rows = json.loads(body.decode("utf-8", "replace"))
+        return json.dumps(json.loads(piece), ensure_ascii=False).encode("utf-8", "replace")
+    except RecursionError:
+        return piece.encode("utf-8", "replace")
     except ValueError as error:
         raise msgspec.DecodeError("broken JSON") from error
-    if not isinstance(rows, list):
-        raise msgspec.ValidationError("expected a list")
-    return [json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") for row in rows]
 
 
 def _id_of(piece: bytes) -> str:
     try:
         row = json.loads(piece)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     if not isinstance(row, dict):
         return ""
