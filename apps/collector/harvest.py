@@ -66,7 +66,7 @@ def project_in(payload: bytes) -> int | None:
     """The project that a refused row names, None where it cannot be read."""
     try:
         found = msgspec.json.decode(payload, type=_OfProject).project_id
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     return found if found is not None and 0 < found < 2**63 else None
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 Tree = dict[str, Any]
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # all that a decoder may raise
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 _OPENING, _CLOSING = frozenset("[{"), frozenset("]}")
 
@@ -69,7 +70,7 @@ class Reader:
         """Documents and Unread ones, nulls left out. Raises msgspec.DecodeError where it is no list."""
         try:
             return [row for row in self._rows.decode(body) if row is not None]
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return self._one_by_one(body)
 
     def _one_by_one(self, body: bytes) -> list[Any]:
@@ -77,7 +78,7 @@ class Reader:
             pieces = [bytes(piece) for piece in self._pieces.decode(body)]
         except msgspec.ValidationError:
             raise
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             pieces = _forgiving(body)
         rows = [self.row(piece) for piece in pieces]
         return [row for row in rows if row is not None]
@@ -86,6 +87,8 @@ class Reader:
         """One document, None for null, or Unread."""
         try:
             return self._row.decode(piece)
+        except UnicodeDecodeError:
+            return self.row(piece.decode("utf-8", "replace").encode())
         except (msgspec.DecodeError, RecursionError) as error:
             return Unread(payload=piece, reason=str(error)[:300], entity_id=_id_of(piece))
 

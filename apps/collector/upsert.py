@@ -100,8 +100,9 @@ def quarantine(
     Quarantine.objects.bulk_create(
         [
             Quarantine(
-                project_id=project_id or row.project_id, entity=row.entity, entity_id=row.entity_id.replace("\0", ""),
-                reason=row.reason, payload_hash=sha256(row.payload).hexdigest(), endpoint=endpoint,
+                project_id=project_id or row.project_id, entity=row.entity,
+                entity_id=row.entity_id.replace("\0", ""), reason=row.reason,
+                payload_hash=sha256(row.payload).hexdigest(), endpoint=endpoint,
                 parent_id=row.parent_id, first_seen_at=now,
             )
             for row in refused
