@@ -39,7 +39,7 @@ METRICS: tuple[Metric, ...] = (
         better=Direction.LOWER,
         definition="From the creation of an issue until the first production deployment that includes a "
         "merge "
-        "request which closes it. Not measured yet: links of issues to merge requests are not collected.",
+        "request which closes it. Not measured yet.",
         entity="issue",
     ),
     *_percentiles(
@@ -103,7 +103,7 @@ METRICS: tuple[Metric, ...] = (
         better=Direction.LOWER,
         definition="Share of merged merge requests with more than one review round, or more force pushes "
         "than "
-        "the rule allows. Not measured yet: versions of merge requests are not collected.",
+        "the rule allows. Not measured yet.",
         aggregate=Aggregate.MEAN,
         entity="mr",
     ),

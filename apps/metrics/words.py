@@ -82,7 +82,7 @@ class Metric:
     `rows` yields the sample and knows no window, scope or day; `value` is an integer: ms, or 0 and 1.
     `needs` names the entities of the endpoint table without which a project cannot be measured.
     `unmeasured` is SQL for (project_id, reason) of further projects that cannot be measured.
-    A metric without `rows` is defined, but its evidence is not collected yet: it never has a value.
+    A metric without `rows` is defined, but not computed yet: it never has a value.
     """
 
     key: str
