@@ -1,6 +1,6 @@
 """How much memory a worker takes to collect one huge project.
 
-Run: python bench/worker_memory.py [--pipelines 20000] [--days 180]; --pipelines 300000 is all of the
+Run: python bench/worker_memory.py [--pipelines 10000] [--days 180]; --pipelines 300000 is all of the
 reference workload in one project (then the demo GitLab takes two gigabytes itself). One worker process of the
 real stack collects it; its peak is the kernel's own (VmHWM), read until the last project is collected. The
 limit is what the same process needs for a project with next to nothing in it. The bar: 300 MB.
@@ -46,7 +46,7 @@ def peak_of_backfill(tem: Product, *, days: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pipelines", type=int, default=20_000, help="about so many")
+    parser.add_argument("--pipelines", type=int, default=10_000, help="about so many")
     parser.add_argument("--days", type=int, default=180)
     asked = parser.parse_args()
     peaks = []
