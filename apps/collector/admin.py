@@ -38,6 +38,11 @@ class Branches(OfProject):
     list_display = ("project", "branch", "is_default", "protected_flag", "head_sha")
 
 
+@admin.register(models.ProtectedBranch)
+class ProtectedBranches(OfProject):
+    list_display = ("project", "name", "allow_force_push")
+
+
 @admin.register(models.RawMergeRequest)
 class MergeRequests(OfProject):
     list_display = ("mr_id", "project", "iid", "title", "state", "created_at", "merged_at")

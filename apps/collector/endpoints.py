@@ -39,6 +39,7 @@ from apps.collector.linked import ByNumber
 from apps.collector.models import (
     Branch,
     Project,
+    ProtectedBranch,
     RawCommit,
     RawDeployment,
     RawEnvironment,
@@ -103,6 +104,17 @@ BRANCHES = endpoint(
         "is_default": at("default"),
         "head_sha": at("commit.id"),
     },
+)
+
+PROTECTED_BRANCHES = endpoint(
+    "protected_branches",
+    source=Rest("/projects/{project_id}/protected_branches"),
+    into=ProtectedBranch,
+    key=("project_id", "name"),
+    feature="repository",
+    snapshot=True,
+    needed=lambda project_id, since: False,  # rules move without a trace: the weekly sweep reads them again
+    fields={"name": at("name"), "allow_force_push": at("allow_force_push")},
 )
 
 TAGS = endpoint(
@@ -422,6 +434,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (  # parents first; what others look at before
     EVENTS,
     PUSH_EVENTS,
     BRANCHES,
+    PROTECTED_BRANCHES,
     TAGS,
     RELEASES,
     DEPLOYMENTS,

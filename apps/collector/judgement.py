@@ -57,5 +57,5 @@ def decoded(body: bytes, *, kind: str, decode: Callable[[bytes], Any]) -> Any:
         return decode(body)
     except msgspec.ValidationError as error:
         raise Again(f"JSON of another shape than GitLab's ({error})") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Again("broken or cut-off JSON") from error

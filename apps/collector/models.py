@@ -100,6 +100,22 @@ class Branch(Collected):
         return self.branch
 
 
+class ProtectedBranch(Collected):
+    """A rule that protects branches: one by name, or many by a pattern in which `*` spans slashes too."""
+
+    project = of_project()
+    name = models.TextField()
+    allow_force_push = models.BooleanField(null=True)
+
+    class Meta:
+        db_table = "dim_protected_branch"
+        verbose_name_plural = "protected branches"
+        constraints = [models.UniqueConstraint(fields=["project", "name"], name="dim_protected_branch_key")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class RawMergeRequest(Removable, Collected):
     mr_id = models.BigIntegerField(primary_key=True)
     project = of_project()

@@ -31,7 +31,8 @@ UNTIL, SINCE = dt.datetime(2026, 6, 12, 10, tzinfo=dt.UTC), dt.datetime(2026, 5,
 WEEK = dt.timedelta(days=7)
 
 CONTENT = (
-    models.Project, models.User, models.Branch, models.RawMergeRequest, models.RawMergeRequestCommit,
+    models.Project, models.User, models.Branch, models.ProtectedBranch,
+    models.RawMergeRequest, models.RawMergeRequestCommit,
     models.RawMergeRequestEvent, models.RawMergeRequestVersion, models.RawMergeRequestIssue, models.RawCommit,
     models.RawPipeline, models.RawJob, models.RawEnvironment, models.RawDeployment, models.RawTag,
     models.RawRelease, models.RawIssue, models.RawIssueEvent, models.RawPushEvent,

@@ -114,6 +114,7 @@ def small_world(gitlab: FakeGitlab) -> FakeGitlab:
         f"{base}/repository/branches": [
             {"name": "main", "protected": True, "default": True, "commit": {"id": "c2"}}
         ],
+        f"{base}/protected_branches": [{"name": "main", "allow_force_push": False}],
         f"{base}/repository/tags": [{"name": "v1.0.0", "commit": {"id": "c1", "committed_date": at(1)}}],
         f"{base}/releases": [
             {"tag_name": "v1.0.0", "released_at": at(2), "created_at": at(2), "commit": {"id": "c1"}}

@@ -115,7 +115,7 @@ def test_a_second_collection_writes_nothing_and_asks_little(world, client):
     step = run(client)
     assert versions() == before
     assert step.rows == 0
-    assert client.requests - asked <= 14
+    assert client.requests - asked <= 15
 
 
 def test_changed_parents_are_read_again_and_others_are_not(world, client):
