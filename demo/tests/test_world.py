@@ -130,6 +130,18 @@ def test_late_and_odd_things_happen(world: World) -> None:
     assert max(together.values()) > 20, "a label put on everything at once"
 
 
+def test_activity_moves_by_people_and_at_most_once_an_hour() -> None:
+    later, held, sunday = 0, 0, build(NOW - DAY)
+    for project in [one for one in sunday.projects.values() if one.events and one.merge_requests]:
+        spoken = [note.at for made in project.merge_requests for note in made.notes if note.action is None]
+        last = max([event.at for event in project.events] + spoken)
+        assert 0 <= last - project.activity < HOUR, project.path
+        held += last > project.activity
+        later += any(made.updated > project.activity + HOUR for made in project.pipelines)
+    assert held, "within the hour it stays"
+    assert later, "pipelines do not move it"
+
+
 def test_only_some_machines_say_that_they_are(world: World) -> None:
     people = world.people
     assert people.renovate.bot and not people.merge_bot.bot and people.merge_bot.name == "Merge Bot"
