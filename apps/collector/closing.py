@@ -2,8 +2,8 @@
 
 GitLab's documented default closing pattern: a closing word, perhaps a colon, then references with commas or
 «and» between them. Where its answer may be another one (a reference inside code or a quotation, a project
-that we do not know by that path) this does not guess: the merge request is left for GitLab to answer.
-The texts are looked at on arrival and dropped.
+that we do not know by that path or that closes no issues, a server with words of its own) this does not
+guess: the merge request is left for GitLab to answer. The texts are looked at on arrival and dropped.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from apps.collector.fields import Field, dig
 from apps.collector.tables import Finder, Given
 
+CUSTOM = "closing words of its own"  # among what a server can do, where they are not GitLab's default
 _PATH = r"[A-Za-z0-9_][\w.-]*(?:/[A-Za-z0-9_][\w.-]*)*"
 _REFERENCE = (
     rf"(?:(?P<path>{_PATH})?#(?P<iid>\d{{1,18}})\b"
@@ -58,15 +59,16 @@ def _texts(document: Any, paths: tuple[str, ...]) -> list[str]:
     return [text for text in found if isinstance(text, str)]
 
 
-def _links(texts: list[str], *, own: int, numbers: Mapping[str, int]) -> list[Link] | None:
+def _links(texts: list[str], *, own: int, numbers: Mapping[str, int], is_default: bool) -> list[Link] | None:
     """None: only GitLab can tell."""
     found: dict[Link, None] = {}
+    closable = set(numbers.values())
     for text in texts:
-        if _HIDDEN.search(text) and _ANY.search(text):
+        if (_HIDDEN.search(text) or not is_default) and _ANY.search(text):
             return None
         for path, iid in references(text):
             project = own if not path else numbers.get(path)
-            if project is None:
+            if project is None or project not in closable:
                 return None
             found[Link(str(project), iid)] = None
     return list(found)
@@ -77,7 +79,9 @@ def closed_issues(*paths: str) -> Finder:
     say."""
 
     def items(document: Any, given: Given) -> list[Any] | None:
-        return _links(_texts(document, paths), own=given["project_id"], numbers=given["numbers"])
+        is_default = CUSTOM not in given["server_fields"]
+        texts = _texts(document, paths)
+        return _links(texts, own=given["project_id"], numbers=given["numbers"], is_default=is_default)
 
     return Finder(items, paths)
 

@@ -328,5 +328,6 @@ def place_of(project: Project) -> Place:
 
 
 def numbers_of_projects() -> dict[str, int]:
-    """The number of every project in scope, by path."""
-    return dict(Project.objects.filter(in_scope=True).values_list("path_with_namespace", "project_id"))
+    """The number of every project in scope whose issues merge requests may close, by path."""
+    projects = Project.objects.filter(in_scope=True).exclude(autoclose_issues=False)
+    return dict(projects.values_list("path_with_namespace", "project_id"))

@@ -83,6 +83,7 @@ PROJECTS = endpoint(
         "merge_requests_access_level": access("merge_requests_access_level", "merge_requests_enabled"),
         "issues_access_level": access("issues_access_level", "issues_enabled"),
         "builds_access_level": access("builds_access_level", "jobs_enabled"),
+        "autoclose_issues": at("autoclose_referenced_issues"),
         "created_at": when("created_at"),
         "last_activity_at": when("last_activity_at"),
         "in_scope": always(True),

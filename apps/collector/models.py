@@ -53,6 +53,9 @@ class Project(Collected):
     merge_requests_access_level = models.TextField(null=True, blank=True)
     issues_access_level = models.TextField(null=True, blank=True)
     builds_access_level = models.TextField(null=True, blank=True)
+    autoclose_issues = models.BooleanField(
+        null=True, help_text="Whether merge requests close its issues; null where the server does not say."
+    )
     created_at = models.DateTimeField(null=True)
     last_activity_at = models.DateTimeField(null=True)
     in_scope = models.BooleanField(default=True, help_text="Listed under a root group by the last discovery.")
@@ -500,6 +503,10 @@ class Server(models.Model):
     )
     fields = models.JSONField(
         default=dict, help_text="GraphQL type -> names of its fields; empty: REST only."
+    )
+    closes_otherwise = models.BooleanField(
+        db_default=False,
+        help_text="Its closing words are not GitLab's own: what a merge request closes is asked, not read.",
     )
     probed_at = models.DateTimeField()
 

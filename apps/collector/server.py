@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from apps.collector.client import Client
+from apps.collector.closing import CUSTOM
 from apps.collector.errors import GitlabRefused, GitlabUnavailable
 from apps.collector.models import Server
 from apps.collector.query_text import query_text
@@ -26,6 +27,8 @@ class Abilities:
         self.fields: dict[str, list[str]] = {
             name: kept for name, kept in server.fields.items() if name != REFUSED
         }
+        if server.closes_otherwise:
+            self.fields[CUSTOM] = []
 
     @classmethod
     def of(cls, url: str) -> Abilities:

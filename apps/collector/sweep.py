@@ -19,6 +19,7 @@ import structlog
 from django.db import transaction
 
 from apps.collector.client import Client
+from apps.collector.closing_check import check_closing_words
 from apps.collector.collect import AGAIN, EVER, Progress, entity_name, name_of, numbers_of_projects
 from apps.collector.details_mr import GROUP_DETAILS, GROUP_DETAILS_OF_OPEN
 from apps.collector.endpoint import Endpoint
@@ -47,6 +48,8 @@ def sweep(
     TokenRefused, GitlabUnavailable.
     """
     began = client.server_time
+    if again:
+        check_closing_words(client)
     for group in root_groups:
         try:
             found = client.get(
