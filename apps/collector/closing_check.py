@@ -1,4 +1,4 @@
-"""Whether this GitLab closes issues by the words that we read: a few of its own answers are held against ours.
+"""Whether this GitLab closes issues by the words that we read: its own answers are held against ours.
 
 The pattern is a setting of the server that no API tells. Where an answer differs, GitLab is asked from then
 on wherever an issue is named, and what was read before is asked again.
