@@ -14,8 +14,10 @@ from apps.collector.discover import discover, projects_to_collect
 from apps.collector.errors import GitlabRefused, GitlabUnavailable
 from apps.orgmap.models import Organisation
 from apps.runs.ledger import Unrecorded
+from tests.collector.line import Line
 from tests.company.company import CONTENT, GROUPS, SINCE, content, differences, forget
 
+LEDGER = 71000017  # a project with some of everything
 MOST_TOLD = 12
 MOST = 150  # attempts at one project
 
@@ -82,6 +84,15 @@ def assert_equal(calm: dict[str, set[str]], found: dict[str, set[str]]) -> None:
     """Says which rows stand in one only."""
     lost = differences(calm, found)
     assert not lost, "\n".join([*lost[:MOST_TOLD], f"{len(lost)} in all"])
+
+
+def is_whole(line: Line, client: Client, whole: dict[str, set[str]]) -> None:
+    """Once the trouble is over a collection is complete, and the project is left out no more."""
+    line.calm()
+    discovered(client)
+    assert through(client, LEDGER)[0] == ""
+    assert not models.Exclusion.objects.filter(project_id=LEDGER).exists()
+    assert_equal(whole, content())
 
 
 def written() -> dict[str, list[Any]]:

@@ -13,9 +13,9 @@ from django.db import connection, transaction
 
 from apps.collector.budget import Budget
 from apps.collector.client import Client
-from tests.collector.collecting import collected_from_nothing
+from tests.collector.collecting import LEDGER, collected_from_nothing, discovered, through
 from tests.collector.line import Line, line_to
-from tests.company.company import TOKEN, Company, company
+from tests.company.company import TOKEN, Company, company, content, forget
 
 ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.\w+")
 
@@ -55,6 +55,30 @@ def calm(
         found = collected_from_nothing(client_to(still.url))
         transaction.set_rollback(True)
     return found
+
+
+@pytest.fixture(scope="session")
+def whole(
+    still: Company, client_to: Callable[..., Client], django_db_setup: None, django_db_blocker: Any
+) -> dict[str, set[str]]:
+    """What there is to know of one project."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        forget()
+        client = client_to(still.url)
+        discovered(client)
+        assert through(client, LEDGER)[0] == ""
+        found = content()
+        transaction.set_rollback(True)
+    return found
+
+
+@pytest.fixture
+def begun(line: Line, client_to: Callable[..., Client]) -> Client:
+    """Discovery is over when it happens."""
+    client = client_to(line.url)
+    assert LEDGER in discovered(client)
+    line.calm()
+    return client
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from apps.collector import models
 from apps.collector.collect import collect
 from apps.collector.errors import GitlabUnavailable, TokenRefused
 from apps.runs.ledger import Unrecorded
-from tests.collector.collecting import assert_equal, discovered, through
+from tests.collector.collecting import LEDGER, assert_equal, discovered, is_whole, through
 from tests.collector.line import JSON, Asked, Reply
-from tests.company.company import SINCE, content, forget
+from tests.company.company import SINCE, content
 
 pytestmark = [
     pytest.mark.django_db,
@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.usefixtures("no_secret_anywhere"),
 ]
 
-LEDGER, CHECKOUT = 71000017, 71000000
+CHECKOUT = 71000000
 PATH = "toman/corporate-services/finance/ledger"
 GONE = Reply(404, b'{"message":"404 Project Not Found"}')
 CLOSED = Reply(403, b'{"message":"403 Forbidden"}')
@@ -41,28 +41,6 @@ FORGOTTEN = pytest.mark.xfail(
 Instead = Callable[[Asked], Reply | None]
 
 
-@pytest.fixture(scope="module")
-def whole(still, client_to, django_db_setup, django_db_blocker):
-    """What there is to know of one project."""
-    with django_db_blocker.unblock(), transaction.atomic():
-        forget()
-        client = client_to(still.url)
-        discovered(client)
-        assert through(client, LEDGER)[0] == ""
-        found = content()
-        transaction.set_rollback(True)
-    return found
-
-
-@pytest.fixture
-def begun(line, client_to):
-    """Discovery is over when it happens."""
-    client = client_to(line.url)
-    assert LEDGER in discovered(client)
-    line.calm()
-    return client
-
-
 def after(number: int, then: Instead) -> Instead:
     """As ever for so many requests."""
     left = [number]
@@ -70,6 +48,19 @@ def after(number: int, then: Instead) -> Instead:
     def instead(asked: Asked) -> Reply | None:
         left[0] -= 1
         return then(asked) if left[0] < 0 else None
+
+    return instead
+
+
+def once(part: str, then: Instead) -> Instead:
+    """As ever until a query with this in it has been asked."""
+    seen: list[Asked] = []
+
+    def instead(asked: Asked) -> Reply | None:
+        if seen:
+            return then(asked)
+        seen.extend([asked] if part.encode() in asked.body else [])
+        return None
 
     return instead
 
@@ -94,15 +85,6 @@ def renamed(asked: Asked, reply: Reply) -> Reply:
     return replace(reply, body=reply.body.replace(b"finance/ledger", b"finance/books"))
 
 
-def is_whole(line, client, whole) -> None:
-    """Once the trouble is over a collection is complete, and the project is left out no more."""
-    line.calm()
-    discovered(client)
-    assert through(client, LEDGER)[0] == ""
-    assert not models.Exclusion.objects.filter(project_id=LEDGER).exists()
-    assert_equal(whole, content())
-
-
 @pytest.mark.parametrize(
     "instead",
     [
@@ -123,7 +105,11 @@ def test_a_token_that_is_revoked_midway_loses_nothing(line, begun, whole, instea
 
 @pytest.mark.parametrize(
     "instead",
-    [after(5, of(LEDGER, CLOSED)), after(14, of(LEDGER, GONE)), after(21, of(LEDGER, GONE, graphql=GONE))],
+    [
+        after(5, of(LEDGER, CLOSED)),
+        after(14, of(LEDGER, GONE)),
+        once("query Pipelines", of(LEDGER, GONE, graphql=GONE)),
+    ],
     ids=["forbidden in the lists", "deleted in the lists", "deleted in the details"],
 )
 def test_a_project_that_is_closed_midway_is_left_out_and_others_are_not(line, begun, whole, instead):
