@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
-from apps.collector import discover
+from apps.collector import discover, people
 from apps.collector.collect import Thoroughness
 from apps.collector.exclusions import exclude
 from apps.collector.models import Exclusion, Project, Server
@@ -112,6 +112,12 @@ def _checked_window(
 def projects_to_collect() -> dict[int, str]:
     """The projects that the last discovery left in, and their paths."""
     return _paths(discover.projects_to_collect())
+
+
+def projects_to_link() -> dict[int, str]:
+    """The projects whose commits get other authors by what other projects told, and their paths."""
+    placed = PlacedProject.objects.filter(project_id__in=people.projects_to_link()).order_by("project_id")
+    return _paths(placed.values_list("project_id", flat=True))
 
 
 def projects_with_rows() -> dict[int, str]:

@@ -41,7 +41,7 @@ SWEEP = Phase("sweep")
 PLACE = Phase("place")
 COLLECT = Phase("collect", projects=history.projects_to_collect)
 COMPUTE = Phase("compute", follows="collect")  # a project's, as soon as it is collected
-LINK = Phase("link")
+LINK = Phase("link", projects=history.projects_to_link)  # who wrote a commit may show elsewhere only
 RECOMPUTE = Phase("compute", projects=history.projects_with_rows)
 ROLL_UP = Phase("roll_up")
 EXPORT = Phase("export")
@@ -105,13 +105,11 @@ def compute_one(step: Claim) -> None:
 
 
 def link_people(step: Claim) -> None:
-    """Who wrote a commit may show in another project only; what that changes is built again."""
+    """Names that came with other projects, and what they change."""
+    project = history.project_of(step)
     with transaction.atomic():
-        touched: history.Span | None = None
-        for project in people.link_across():
-            span = history.span_of(build(project))
-            touched = span | touched if span else touched
-        step.save(cursor=history.noted(step, touched))
+        people.link_by_address(project)
+        step.save(cursor=history.noted(step, history.span_of(build(project))))
 
 
 def roll_up_days(step: Claim) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.collector.fields import Field, at, gid
 from apps.collector.models import User
@@ -59,32 +59,32 @@ _LINK_COMMITS = """
 
 # Once all projects are collected their order makes no difference: an address that only later turned out to be
 # another's too names nobody. A link that GitLab gave for the very commit stands.
-_LINK_BY_ADDRESS = """
+_FOUND_BY_ADDRESS = """
     with owners as (
-        select author_email_hash, min(author_user_id) as user_id
-          from raw_mr_commit
-         where author_user_id is not null and author_email_hash is not null
-         group by author_email_hash having count(distinct author_user_id) = 1
+        select m.author_email_hash, min(m.author_user_id) as user_id
+          from raw_mr_commit m
+         where m.author_user_id is not null and m.author_email_hash is not null
+           and (%(project)s::bigint is null or m.author_email_hash in (
+                   select author_email_hash from raw_commit where project_id = %(project)s))
+         group by m.author_email_hash having count(distinct m.author_user_id) = 1
     ), linked as (
         select project_id, commit_id
           from raw_mr_commit
-         where author_user_id is not null
+         where author_user_id is not null and project_id = coalesce(%(project)s, project_id)
          group by project_id, commit_id having count(distinct author_user_id) = 1
     ), found as (
-        select c.id, o.user_id
+        select c.id, c.project_id, o.user_id
           from raw_commit c
           left join owners o using (author_email_hash)
-         where c.author_user_id is distinct from o.user_id
-           and not exists (select from linked l
-                            where l.project_id = c.project_id and l.commit_id = c.commit_id)
-    ), changed as (
-        update raw_commit c set author_user_id = f.user_id
-          from found f
-         where c.id = f.id
-        returning c.project_id
+          left join linked l using (project_id, commit_id)
+         where c.author_user_id is distinct from o.user_id and l.commit_id is null
+           and c.project_id = coalesce(%(project)s, c.project_id)
     )
-    select distinct project_id from changed order by project_id
 """
+_TO_LINK = f"{_FOUND_BY_ADDRESS} select distinct project_id from found order by project_id"  # noqa: S608  # ours
+_LINK = f"""{_FOUND_BY_ADDRESS}
+    update raw_commit c set author_user_id = f.user_id from found f where c.id = f.id
+"""  # noqa: S608  # our own statement
 
 SIGN_COMMITS = """
     update raw_commit c set is_signed = m.is_signed
@@ -106,12 +106,19 @@ _NAME_ADDRESSES = """
 """
 
 
-def link_across() -> list[int]:
-    """Name the authors of commits by their addresses, over all projects; answers the projects it changed."""
+@transaction.atomic
+def projects_to_link() -> list[int]:
+    """The projects in which addresses, as all projects tell them, would name other authors."""
     with connection.cursor() as cursor:
         cursor.execute("set local enable_nestloop = off")
-        cursor.execute(_LINK_BY_ADDRESS)
+        cursor.execute(_TO_LINK, {"project": None})
         return [project for (project,) in cursor.fetchall()]
+
+
+def link_by_address(project_id: int) -> None:
+    """Name the authors of a project's commits by their addresses, over all projects."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LINK, {"project": project_id})
 
 
 def link_authors(project_id: int) -> None:

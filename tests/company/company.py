@@ -112,8 +112,9 @@ def collect_all(
         reason = _until_done(project, client=client, since=since, step=step, how=how)
         if reason:
             lost[project] = reason
-    with transaction.atomic():
-        people.link_across()
+    for project in people.projects_to_link():
+        with transaction.atomic():
+            people.link_by_address(project)
     return lost
 
 

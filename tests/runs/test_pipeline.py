@@ -48,7 +48,9 @@ class TestEnds:
     def test_a_backfill_goes_through_every_phase(self, gitlab):
         run = drain(start())
         assert (run.state, run.reason) == ("done", "")
-        assert list(states(run)) == [phase.name for phase in pipeline.PLANS["backfill"]]
+        nobody_to_link = "link"
+        phases = [phase.name for phase in pipeline.PLANS["backfill"] if phase.name != nobody_to_link]
+        assert list(states(run)) == phases
         assert RawMergeRequest.objects.count() == 7
         assert history.start() == today() - 10 * DAY
         assert run.summary["requests"] > 10
