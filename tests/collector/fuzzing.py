@@ -78,7 +78,7 @@ def with_bad_key(rng: random.Random, row: Row, *, key: str, number: int) -> Row:
     row |= {name: number for name in ("iid", "author_id") if name in row}
     if isinstance(row.get("commit"), dict):
         row["commit"] = {**row["commit"], "id": str(number)}
-    other = (None, f"\x00{number}", number + 0.5, [number], {"id": number}, f"{number}/", 2**64 + number)
+    other = (f"\x00{number}", number + 0.5, [number], {"id": number}, f"{number}/", 2**64 + number)
     return {**row, key: rng.choice(other)}
 
 

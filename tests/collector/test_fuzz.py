@@ -3,10 +3,13 @@ what is stored can be read."""
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import random
 import urllib.request
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,12 +24,14 @@ from apps.collector.storing import reader_of, store
 from apps.collector.tables import given_for
 from apps.collector.tests.builders import at
 from tests.collector import soaking
+from tests.collector.collecting import LEDGER, through
 from tests.collector.fuzzing import encoded, mutated, no_row, with_bad_key
+from tests.collector.line import Asked, Reply
 from tests.company.company import CONTENT, TOKEN, UNTIL, Company
 
 pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("demo company")]
 
-LEDGER, PAGE = 71000017, 100
+PAGE = 100
 LISTS = [PROJECTS, *(one for one in ENDPOINTS if type(one.routes[0].source) in (Rest, Graph))]
 SPARE: dict[str, dict[str, Any]] = {  # the company has none of these
     "tags": {"name": "v1", "target": "c1", "commit": {"id": "c1", "committed_date": at(1)}},
@@ -124,6 +129,34 @@ def test_every_bad_row_is_stored_or_quarantined_and_readable(still):
     assert counts["sent"] >= 5_000
     assert counts["stored"] > 1_000
     assert counts["quarantined"] > 1_000
+
+
+def spoiled(rng: random.Random, share: float) -> Callable[[Asked, Reply], Reply]:
+    """Answers of which some have rows, details or nodes with something wrong in them, at any depth."""
+
+    def strike(value: Any) -> Any:
+        if isinstance(value, list):
+            return [mutated(rng, one, keep="") if rng.random() < 0.1 else strike(one) for one in value]
+        return {name: strike(one) for name, one in value.items()} if isinstance(value, dict) else value
+
+    def spoil(asked: Asked, reply: Reply) -> Reply:
+        if reply.status != 200 or rng.random() > share:
+            return reply
+        return replace(reply, body=encoded(strike(json.loads(reply.body))))
+
+    return spoil
+
+
+@pytest.mark.parametrize("by_rest", [False, True], ids=["graphql", "rest"])
+def test_no_bad_answer_stops_a_collection(line, begun, by_rest):
+    line.spoil = spoiled(random.Random(1), share=0.4)
+    if by_rest:
+        line.instead = lambda asked: Reply(404, b"{}") if asked.is_graphql else None
+    since = UNTIL - dt.timedelta(days=1 if by_rest else 10)
+    assert through(begun, LEDGER, since=since)[0] == ""
+    assert line.struck > 5
+    assert models.Quarantine.objects.exists()
+    read_back()
 
 
 @pytest.mark.soak
