@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import traceback
 from typing import Any
 
 from django.db import connection, transaction
@@ -15,7 +16,7 @@ from apps.collector.errors import GitlabRefused, GitlabUnavailable
 from apps.orgmap.models import Organisation
 from apps.runs.ledger import Unrecorded
 from tests.collector.line import Line
-from tests.company.company import CONTENT, GROUPS, SINCE, content, differences, forget
+from tests.company.company import CONTENT, GROUPS, SINCE, TOKEN, content, differences, forget
 
 LEDGER = 71000017  # a project with some of everything
 MOST_TOLD = 12
@@ -43,6 +44,12 @@ def discovered(client: Client, *, since: dt.datetime = SINCE) -> list[int]:
     raise NeverThrough("discovery")
 
 
+def keeps_its_secret(error: Exception) -> None:
+    """No token in an error, nor in what led to it."""
+    if TOKEN in "".join(traceback.format_exception(error)):
+        raise AssertionError("the token stands in an error")
+
+
 def through(
     client: Client, project: int, *, since: dt.datetime = SINCE, how: Thoroughness = PLAIN
 ) -> tuple[str, Unrecorded]:
@@ -52,8 +59,10 @@ def through(
         try:
             collect(project, client=client, since=since, step=step, thoroughness=how)
         except GitlabRefused as refusal:
+            keeps_its_secret(refusal)
             return refusal.reason, step
         except GitlabUnavailable as error:
+            keeps_its_secret(error)
             trouble = error
             continue
         return "", step
@@ -67,9 +76,15 @@ def collected(
     found = {
         project: through(client, project, since=since, how=how) for project in discovered(client, since=since)
     }
-    with transaction.atomic():
-        people.link_across()
+    link_people()
     return found
+
+
+def link_people() -> None:
+    """Name the authors of commits once all projects were read, as the phase after collecting does."""
+    for project in people.projects_to_link():
+        with transaction.atomic():
+            people.link_by_address(project)
 
 
 def collected_from_nothing(client: Client, **how: Any) -> dict[str, set[str]]:

@@ -15,7 +15,7 @@ from apps.collector import models
 from apps.collector.collect import collect
 from apps.collector.errors import GitlabUnavailable, TokenRefused
 from apps.runs.ledger import Unrecorded
-from tests.collector.collecting import LEDGER, assert_equal, discovered, is_whole, through
+from tests.collector.collecting import LEDGER, assert_equal, discovered, is_whole, keeps_its_secret, through
 from tests.collector.line import JSON, Asked, Reply
 from tests.company.company import SINCE, content
 
@@ -97,8 +97,9 @@ def renamed(asked: Asked, reply: Reply) -> Reply:
 )
 def test_a_token_that_is_revoked_midway_loses_nothing(line, begun, whole, instead):
     line.instead = instead
-    with pytest.raises(TokenRefused, match="GITLAB_API_TOKEN"):
+    with pytest.raises(TokenRefused, match="GITLAB_API_TOKEN") as refused:
         collect(LEDGER, client=begun, since=SINCE, step=Unrecorded())
+    keeps_its_secret(refused.value)
     assert not models.Exclusion.objects.filter(project_id=LEDGER).exists()
     is_whole(line, begun, whole)
 

@@ -6,9 +6,8 @@ import datetime as dt
 from collections.abc import Iterator
 
 import pytest
-from django.db import transaction
 
-from apps.collector import models, people
+from apps.collector import models
 from apps.collector.client import Client
 from apps.collector.collect import Thoroughness
 from apps.collector.errors import GitlabUnavailable
@@ -20,6 +19,7 @@ from tests.collector.collecting import (
     collected,
     collected_from_nothing,
     discovered,
+    link_people,
     through,
     written,
 )
@@ -61,8 +61,7 @@ def increment(client: Client, *, again: bool) -> None:
     how = Thoroughness(fresh=fresh, reread=reread, again=again)
     for project in discovered(client):
         assert through(client, project, since=SINCE, how=how)[0] == ""
-    with transaction.atomic():
-        people.link_across()
+    link_people()
 
 
 def stormy_days(gitlab: Company, line: Line, client: Client, *, days: int, seed: int) -> int:
