@@ -158,7 +158,7 @@ class _Collection:
         return sum(not mark.is_fresh(self._how.fresh, history=self._since) for _, mark in covered) > 1
 
     def _is_usual(self, endpoint: Endpoint, mark: Mark) -> bool:
-        lately = mark.start(self._since) >= self.now - LATELY
+        lately = self._how.fresh is not None and mark.start(self._since) >= self._how.fresh - LATELY
         is_on = self._place.features.get(endpoint.feature) != "disabled"
         return is_on and lately and mark.is_whole(history=self._since) and not mark.is_dirty
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -20,14 +21,22 @@ from django.db import transaction
 
 from apps.collector.client import Client
 from apps.collector.closing_check import check_closing_words
-from apps.collector.collect import AGAIN, EVER, Progress, entity_name, name_of, numbers_of_projects
+from apps.collector.collect import (
+    AGAIN,
+    EVER,
+    LISTS_AT_ONCE,
+    Progress,
+    entity_name,
+    name_of,
+    numbers_of_projects,
+)
 from apps.collector.details_mr import GROUP_DETAILS, GROUP_DETAILS_OF_OPEN
 from apps.collector.endpoint import Endpoint
 from apps.collector.endpoints import ENDPOINTS, GROUP_ENDPOINTS, MERGE_REQUESTS
 from apps.collector.errors import GitlabRefused, RouteRefused
 from apps.collector.marks import Mark, begin, prove
 from apps.collector.models import Project
-from apps.collector.reading import Place, Reading
+from apps.collector.reading import Page, Place, Reading, Started
 from apps.collector.rest import Rest, moment_of
 from apps.collector.route import Route
 from apps.collector.server import Abilities
@@ -105,8 +114,7 @@ class _Sweep:
         now = self._client.server_time.replace(microsecond=0)  # as exact as the header that projects go by
         since = self._mark.start(now - FIRST_LOOK)
         proof = _Proof(until=now)
-        for endpoint in GROUP_ENDPOINTS:
-            self._list(endpoint, proof, since=since, reread=reread)
+        self._lists(proof, since=since, reread=reread)
         self._details(proof)
         probe = Probe(self._projects, heads=self._mark.cursor(since).get("heads", {}), again=self._again)
         probe.ask(self._path, client=self._client, abilities=self._abilities, since=since)
@@ -119,22 +127,51 @@ class _Sweep:
             self._mark.finish({"heads": probe.heads}, history=since, started=proof.until)
             self._step.save(requests=self._new_requests())
 
-    def _list(self, endpoint: Endpoint, proof: _Proof, *, since: dt.datetime, reread: dt.timedelta) -> None:
-        """One list of the group; a server that refuses it is asked project by project."""
-        covered = {pk for pk, project in self._projects.items() if _is_on(project, endpoint)}
-        source: Rest = endpoint.routes[0].source
+    def _lists(self, proof: _Proof, *, since: dt.datetime, reread: dt.timedelta) -> None:
+        """All lists of the group, on their way at once."""
+        threads = ThreadPoolExecutor(max_workers=LISTS_AT_ONCE)
+        begun: list[tuple[Endpoint, list[tuple[dict[str, Any], Started]]]] = []
         try:
-            moved = self._read(endpoint, since=since - reread, query={}, changed_after=since)
-            opened = source.open if self._again else ()
-            for query in opened:
-                self._read(endpoint, since=EVER, query=dict(query), changed_after=since)
+            for endpoint in GROUP_ENDPOINTS:
+                source: Rest = endpoint.routes[0].source
+                queries = [{}, *(dict(query) for query in source.open if self._again)]
+                readings = [
+                    self._reading(
+                        endpoint.routes[0], since=EVER if query else since - reread, query=query, again=False
+                    )
+                    for query in queries
+                ]
+                started = [Started(source.pages(reading), threads=threads) for reading in readings]
+                begun.append((endpoint, list(zip(queries, started, strict=True))))
+            for endpoint, lists in begun:
+                self._list(endpoint, lists, proof, since=since)
+        finally:
+            for _, lists in begun:
+                for _, started_one in lists:
+                    started_one.stop()
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def _list(
+        self,
+        endpoint: Endpoint,
+        lists: list[tuple[dict[str, Any], Started]],
+        proof: _Proof,
+        *,
+        since: dt.datetime,
+    ) -> None:
+        """Store a list, plain and by its further queries; who refuses is asked project by project."""
+        covered = {pk for pk, project in self._projects.items() if _is_on(project, endpoint)}
+        moved: set[int] = set()
+        try:
+            for query, started in lists:
+                found = self._store(endpoint, started.pages(), changed_after=since)
+                moved |= set() if query else found
         except GitlabRefused as refusal:
             log.info("list not swept", group=self._path, entity=endpoint.name, reason=str(refusal))
             return
-        proof.add([endpoint.name], covered)
-        proof.add([entity_name(name_of(endpoint, dict(query))) for query in opened], covered)
-        quiet = covered - moved
-        proof.add((one.name for one in ENDPOINTS if one.follows == endpoint.feature), quiet)
+        names = [entity_name(name_of(endpoint, query)) if query else endpoint.name for query, _ in lists]
+        proof.add(names, covered)
+        proof.add((one.name for one in ENDPOINTS if one.follows == endpoint.feature), covered - moved)
 
     def _details(self, proof: _Proof) -> None:
         """Details of what changed, and of what is open once a night; the rest stays due for its project."""
@@ -161,16 +198,12 @@ class _Sweep:
             server_fields=self._abilities.fields, query=query, again=again,
         )  # fmt: skip
 
-    def _read(
-        self, endpoint: Endpoint, *, since: dt.datetime, query: dict[str, Any], changed_after: dt.datetime
-    ) -> set[int]:
+    def _store(self, endpoint: Endpoint, pages: Iterator[Page], *, changed_after: dt.datetime) -> set[int]:
         """Store a list; answers the projects of which a row changed at or after a moment."""
-        route = endpoint.routes[0]
-        reading = self._reading(route, since=since, query=query, again=False)
         moved: set[int] = set()
-        for page in route.source.pages(reading):
+        for page in pages:
             with transaction.atomic():
-                written = store(route, page, project_id=None, endpoint=endpoint.name)
+                written = store(endpoint.routes[0], page, project_id=None, endpoint=endpoint.name)
                 self._step.save(rows=written, requests=self._new_requests())
             moved |= _moved(page.documents, changed_after)
         return moved

@@ -9,7 +9,7 @@ import pytest
 
 from apps.collector import models
 from apps.collector.errors import GitlabUnavailable
-from apps.collector.tests.builders import merge_request, pipeline, project, small_world
+from apps.collector.tests.builders import issue, merge_request, pipeline, project, small_world
 from apps.collector.tests.server import Reply
 from apps.collector.tests.test_collect import RAW, contents, run
 from apps.orgmap.models import Organisation
@@ -35,12 +35,13 @@ def world(gitlab, db):
     small_world(gitlab)
     gitlab.lists["/projects/7/merge_requests"] += [merge_request(n, updated=n % 9) for n in range(3, 130)]
     gitlab.lists["/projects/7/pipelines"] += [pipeline(n, updated=n % 7) for n in range(2, 120)]
+    gitlab.lists["/projects/7/issues"] += [issue(n, updated=n) for n in range(2, 800)]  # several transactions
     return gitlab
 
 
 def collect_until_done(client) -> int:
     """As the ledger does: wait, then call again, until it is through; answers how often it had to."""
-    for attempt in range(30):
+    for attempt in range(200):
         try:
             run(client)
             return attempt
@@ -60,7 +61,7 @@ def test_a_storm_of_faults_changes_nothing_in_the_rows(world, client_of, seed):
         model.objects.all().delete()
     rng = random.Random(seed)
     world.faults = lambda asked: rng.choice(BAD) if rng.random() < 0.3 else None
-    collect_until_done(client_of(patience_s=2, first_wait_s=0.0005))
+    assert collect_until_done(client_of(patience_s=0.02, first_wait_s=0.0005)) > 2
     assert contents() == calm
     world.faults = lambda asked: None
     step = run(client_of())
