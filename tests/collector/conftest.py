@@ -35,12 +35,12 @@ def line(still: Company) -> Iterator[Line]:
 
 @pytest.fixture(scope="session")
 def client_to() -> Callable[..., Client]:
-    """Clients that wait for nothing long, with a budget of their own whose minutes are over in no time."""
+    """Clients that soon give up, with a budget of their own whose minutes are over in no time."""
 
     def make(url: str, **options: Any) -> Client:
         key = f"{settings.TEM_REDIS_PREFIX}test:{uuid.uuid4()}"
         budget = Budget(key=key, redis_url=settings.TEM_REDIS_URL, parallelism=1, window_s=0.01)
-        given = {"token": TOKEN, "first_wait_s": 0.0005, "patience_s": 2, "budget": budget, **options}
+        given = {"token": TOKEN, "first_wait_s": 0.0005, "patience_s": 0.015, "budget": budget, **options}
         return Client(url=url, **given)
 
     return make

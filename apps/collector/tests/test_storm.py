@@ -61,7 +61,7 @@ def test_a_storm_of_faults_changes_nothing_in_the_rows(world, client_of, seed):
         model.objects.all().delete()
     rng = random.Random(seed)
     world.faults = lambda asked: rng.choice(BAD) if rng.random() < 0.3 else None
-    assert collect_until_done(client_of(patience_s=0.02, first_wait_s=0.0005)) > 2
+    assert collect_until_done(client_of(patience_s=0.03, first_wait_s=0.0005)) > 0
     assert contents() == calm
     world.faults = lambda asked: None
     step = run(client_of())
