@@ -35,7 +35,7 @@ def world(gitlab, db):
     small_world(gitlab)
     gitlab.lists["/projects/7/merge_requests"] += [merge_request(n, updated=n % 9) for n in range(3, 130)]
     gitlab.lists["/projects/7/pipelines"] += [pipeline(n, updated=n % 7) for n in range(2, 120)]
-    gitlab.lists["/projects/7/issues"] += [issue(n, updated=n) for n in range(2, 800)]  # several transactions
+    gitlab.lists["/projects/7/issues"] += [issue(n, updated=n, state="closed") for n in range(2, 800)]
     return gitlab
 
 
@@ -66,3 +66,24 @@ def test_a_storm_of_faults_changes_nothing_in_the_rows(world, client_of, seed):
     world.faults = lambda asked: None
     step = run(client_of())
     assert step.rows == 0
+
+
+def test_a_long_list_that_breaks_off_is_read_on_from_there(world, client_of):
+    run(client_of())
+    calm = contents()
+    for model in (*RAW[1:], models.IngestionState):
+        model.objects.all().delete()
+    asked_before = []
+
+    def breaks(asked):
+        if asked.path.endswith("/projects/7/issues"):
+            asked_before.append(asked)
+        return BAD[8] if len(asked_before) > 5 else None
+
+    world.faults = breaks
+    with pytest.raises(GitlabUnavailable):
+        run(client_of(patience_s=0.01, first_wait_s=0.0005))
+    assert 250 <= models.RawIssue.objects.count() < 800
+    world.faults = lambda asked: None
+    run(client_of())
+    assert contents() == calm
