@@ -87,7 +87,7 @@ function commands.reserve()
   end
   local wait = broken()
   if wait then return {'broken', math.ceil(wait), 0, count, 0, redis.call('HGET', key, 'cause') or ''} end
-  local at, apart, general = now, {}, 0
+  local at, apart, general = now + ask.after, {}, 0
   for place, limit in ipairs(ask.limits) do
     local known = most(limit)
     at = math.max(at, get(limit.name .. '.pause'))

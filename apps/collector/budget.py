@@ -86,20 +86,23 @@ class Budget:
                 return slot
 
     def _reserve(self, limits: tuple[Limit, ...], *, patience_s: float) -> Slot:
-        now = time.monotonic()
-        fine_since_s = None if self._fine_at is None else now - self._fine_at
+        now, share = time.monotonic(), None
+        if now < self._settled_at:  # others may not know yet that Redis is back: keep to our share a while
+            share = self._local.reserve(limits, patience_s=patience_s, now=now)
+            if share.refusal:
+                return share
         slot = self._ask(
-            lambda: self._shared.reserve(limits, patience_s=patience_s, fine_since_s=fine_since_s)
+            lambda: self._shared.reserve(
+                limits,
+                patience_s=patience_s,
+                fine_since_s=None if self._fine_at is None else now - self._fine_at,
+                after_s=share.wait_s if share else 0.0,
+            )
         )
         if slot is None:
-            return self._local.reserve(limits, patience_s=patience_s, now=now)
-        if (
-            now < self._settled_at and not slot.is_probe
-        ):  # others may not know yet that Redis is back: keep to our share a while
-            share = self._local.reserve(limits, patience_s=patience_s, now=now)
-            return slot if slot.refusal or slot.wait_s >= share.wait_s else share
+            return share or self._local.reserve(limits, patience_s=patience_s, now=now)
         self._local.shares = max(self._parallelism, slot.processes)
-        if not slot.refusal:
+        if not slot.refusal and share is None:
             self._local.follow(limits, slot, now=now)
         return slot
 

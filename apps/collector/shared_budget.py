@@ -65,15 +65,17 @@ class SharedBudget:
         *,
         patience_s: float,
         fine_since_s: float | None = None,
+        after_s: float = 0.0,
         now: float | None = None,
     ) -> Slot:
         """A turn for a request under all these limits, in at most `patience_s`; none is taken otherwise.
 
-        `fine_since_s`: so long ago this process had its last good answer.
+        `fine_since_s`: so long ago this process had its last good answer. `after_s`: no turn before that.
         """
         told: dict[str, Any] = {
             "limits": [self._plain(limit) for limit in limits],
             "patience": patience_s * 1000,
+            "after": after_s * 1000,
             "process": f"{platform.node()}:{os.getpid()}",
             "lease": PROBE_S * 1000,
             "soon": SOON_S * self._scale * 1000,

@@ -284,6 +284,18 @@ def test_losing_redis_and_finding_it_again_keeps_the_limit(shared, budget_of):
     assert fullest(sorted(times)) <= 600
 
 
+def test_who_comes_back_to_redis_queues_behind_its_own_share(shared):
+    shared.told(GENERAL, 600, now=1000)
+    local = LocalBudget(shares=1)
+    local.told(GENERAL, 600, now=1000)
+    times = [local.reserve((GENERAL,), patience_s=500, now=1000).wait_s for _ in range(100)]
+    for _ in range(20):
+        share = local.reserve((GENERAL,), patience_s=500, now=1000)
+        times.append(shared.reserve((GENERAL,), patience_s=500, after_s=share.wait_s, now=1000).wait_s)
+    times += [shared.reserve((GENERAL,), patience_s=500, now=1000).wait_s for _ in range(700)]
+    assert fullest(sorted(times)) <= 600
+
+
 def test_redis_is_used_again_when_it_is_back(budget_of, monkeypatch):
     budget = budget_of()
     lost = SharedBudget(NOBODY, key="x")
