@@ -108,8 +108,8 @@ class _Collection:
         """Every entity in the table's order; plain lists are on their way before it is their turn."""
         threads = ThreadPoolExecutor(max_workers=LISTS_AT_ONCE)
         try:
-            for number, endpoint in enumerate(ENDPOINTS):
-                self._start(ENDPOINTS[number : number + LISTS_AT_ONCE], threads)
+            self._start(threads)
+            for endpoint in ENDPOINTS:
                 self._read(endpoint)
             self.seen.verify(self._client)
         finally:
@@ -191,11 +191,14 @@ class _Collection:
 
     # --- reading -----------------------------------------------------------------------------
 
-    def _start(self, coming: tuple[Endpoint, ...], threads: ThreadPoolExecutor) -> None:
-        """Begin to read plain lists that are wanted for sure; what depends on others waits its turn."""
-        for endpoint in coming:
+    def _start(self, threads: ThreadPoolExecutor) -> None:
+        """Begin to read plain lists that are wanted for sure; what depends on others waits its turn.
+
+        Threads take them in the order in which they are stored, so the one that is waited for is under way.
+        """
+        for endpoint in ENDPOINTS:
             route = endpoint.routes[0]
-            if endpoint.name in self._started or not isinstance(route.source, Rest) or endpoint.covers:
+            if not isinstance(route.source, Rest):
                 continue
             if not route.source.plain or any(endpoint.name in one.covers for one in self._together):
                 continue
@@ -204,6 +207,8 @@ class _Collection:
             mark = self._mark(endpoint.name)
             if endpoint.needed is None and self._is_wanted(endpoint, mark):
                 reading = self._reading(route, mark, {}, again=False)  # a plain list knows no details
+                if endpoint.covers:
+                    reading.since = min(self._mark(name).start(self._since) for name in endpoint.covers)
                 started = Started(route.source.pages(reading), threads=threads)
                 self._started[endpoint.name] = (reading, started)
 
@@ -239,8 +244,6 @@ class _Collection:
     ) -> None:
         """All pages of one list; the mark moves with the last."""
         reading, pages = self._pages(endpoint, route, mark, query, again=again)
-        if endpoint.covers:
-            reading.since = min(self._mark(name).start(self._since) for name in endpoint.covers)
         for page, is_last in with_last(in_groups(pages)):
             self.now = page.now
             self.refusals.answered = self.refusals.answered or reading.path(getattr(route.source, "path", ""))
