@@ -9,8 +9,9 @@ was thrown away settle nearly all of that; what they leave costs a request a pai
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain as chained
 from typing import Any, NamedTuple
 
 import msgspec
@@ -123,6 +124,7 @@ _HEADS = """
 """
 
 MOST_PAGES = 1_000
+AT_ONCE = 2_000
 PUSHED_WITHIN = dt.timedelta(days=14)  # of having been committed, as a rule: the filter is on that date
 
 Parents = Mapping[str, list[str]]
@@ -169,6 +171,7 @@ class Ancestry:
             rows = cursor.fetchall()
         chains = _chains(rows)
         bulk = self._bulk(reading, since=rows[0][4], most=min(len(chains) // 2, MOST_PAGES)) if chains else {}
+        on_default = _Landed(reading.place.project_id, bulk)
 
         def history(chain: Chain) -> Parents:
             tip = chain[-1].sha
@@ -177,7 +180,8 @@ class Ancestry:
         while chains:
             further: list[Chain] = []
             for chain, parents in ahead(history, chains, at_once=4):
-                found, rest = self._judge(chain, parents, reading)
+                on_default.look_up([*(() if parents is bulk else parents), *(one.sha for one in chain)])
+                found, rest = self._judge(chain, parents, on_default, reading)
                 further += rest
                 given = reading.saw(reading.client.server_time)
                 yield Page([(reading.reader.row(row), given) for row in found], given["now"])
@@ -209,15 +213,10 @@ class Ancestry:
             return {}  # pruned
         return {commit.id: commit.parent_ids for commit in answer.value}
 
-    def _judge(self, chain: Chain, parents: Parents, reading: Reading) -> tuple[list[bytes], list[Chain]]:
+    def _judge(
+        self, chain: Chain, parents: Parents, on_default: _Landed, reading: Reading
+    ) -> tuple[list[bytes], list[Chain]]:
         """Rows for the pairs that were settled, from the end; and what is left below a rewrite."""
-        named = {
-            *parents,
-            *(sha for several in parents.values() for sha in several),
-            *(one.sha for one in chain),
-        }
-        commits = RawCommit.objects.filter(project_id=reading.place.project_id, commit_id__in=named)
-        on_default = set(commits.values_list("commit_id", flat=True))
         rows: list[bytes] = []
         for place in range(len(chain) - 1, 0, -1):
             before, head = chain[place - 1], chain[place]
@@ -252,7 +251,30 @@ def _chains(rows: list[tuple[int, int, str, bool, dt.datetime]]) -> list[Chain]:
     return found + ([tuple(run)] if len(run) > 1 else [])
 
 
-def _descends(head: str, other: str, parents: Parents, on_default: set[str]) -> bool | None:
+class _Landed:
+    """Which commits are on the default branch; looked up many at a time."""
+
+    def __init__(self, project_id: int, histories: Parents) -> None:
+        self._commits = RawCommit.objects.filter(project_id=project_id)
+        self._found: set[str] = set()
+        self._known: set[str] = set()
+        self.look_up([*histories, *chained.from_iterable(histories.values())])
+
+    def look_up(self, commits: Iterable[str]) -> None:
+        """Have these ready."""
+        new = list({*commits} - self._known)
+        self._known.update(new)
+        for start in range(0, len(new), AT_ONCE):
+            some = self._commits.filter(commit_id__in=new[start : start + AT_ONCE])
+            self._found.update(some.values_list("commit_id", flat=True))
+
+    def __contains__(self, commit: str) -> bool:
+        if commit not in self._known:
+            self.look_up([commit])
+        return commit in self._found
+
+
+def _descends(head: str, other: str, parents: Parents, on_default: _Landed) -> bool | None:
     """Whether `other` is among the ancestors of `head`; None where the known part of history cannot tell.
 
     All ancestors of a commit on the default branch are on it too.
