@@ -99,8 +99,8 @@ class Budget:
                 after_s=share.wait_s if share else 0.0,
             )
         )
-        if slot is None:
-            return share or self._local.reserve(limits, patience_s=patience_s, now=now)
+        if slot is None:  # it may have taken a second to find that out
+            return share or self._local.reserve(limits, patience_s=patience_s, now=time.monotonic())
         self._local.shares = max(self._parallelism, slot.processes)
         if not slot.refusal and share is None:
             self._local.follow(limits, slot, now=now)
