@@ -224,6 +224,7 @@ class _Collection:
             server_fields=self._abilities.fields,
             query=query,
             again=again,
+            history=history,
         )
         reading.started = mark.started() if reading.cursor else None
         if self._how.sweep and isinstance(route.source, Rest):

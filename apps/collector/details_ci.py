@@ -29,7 +29,7 @@ MAY_STILL_END = dt.timedelta(days=30)  # an older one is found by its updated_at
 
 
 def _unsigned_yet(reading: Reading) -> Q:
-    return Q(committed_at__gte=reading.since)
+    return Q(committed_at__gte=reading.history)
 
 
 _DUE_SIGNATURES = Due(RawCommit, key="commit_id", mark="is_signed", moved="", gives=(), only=_unsigned_yet)

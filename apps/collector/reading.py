@@ -53,7 +53,8 @@ class Page:
 class Reading:
     """What a source needs to know, and what it learns (`started`: the server's clock at the first answer).
 
-    `again`: look once more at what is open, though nothing says that it changed.
+    `since`: from when to read; `history`: from when all is wanted. `again`: look once more at what is open,
+    though nothing says that it changed.
     """
 
     client: Client
@@ -64,6 +65,7 @@ class Reading:
     server_fields: Mapping[str, list[str]]
     query: Mapping[str, Any] = field(default_factory=dict)
     again: bool = False
+    history: dt.datetime = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
     started: dt.datetime | None = None
 
     def saw(self, now: dt.datetime) -> dict[str, Any]:

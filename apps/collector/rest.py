@@ -14,6 +14,7 @@ from apps.collector.normalise import Unfit, instant
 from apps.collector.reading import GOOD_IN_A_ROW, PER_PAGE, Page, Place, Reading
 
 SMALLEST_PAGE = 20
+MOST_RESTARTS = 20
 SWAPPED_WITHIN = dt.timedelta(minutes=10)  # neighbours in a list by age may stand the other way round
 
 
@@ -61,9 +62,14 @@ class Rest:
         return self._newest_first(reading) if self.newest else self._whole(reading)
 
     def _ascending(self, reading: Reading) -> Iterator[Page]:
-        """Always ask from the last row seen; page on only among rows of one and the same instant."""
+        """Always ask from the last row seen; page on only among rows of one and the same instant.
+
+        There a row that leaves the instant shifts those behind it: the page before is looked at again, and
+        the instant begun anew where it changed.
+        """
         bound, pager = reading.cursor.get("bound") or iso(reading.since), Pager(self, reading)
-        pager.number, pager.size = reading.cursor.get("page", 1), reading.cursor.get("size", PER_PAGE)
+        before: list[Any] = []
+        restarts = 0
         while True:
             try:
                 answer = pager.ask({self.anchor: bound})
@@ -77,12 +83,15 @@ class Rest:
                 yield from self._plain(reading)  # a server that knows neither the order nor the bound
                 return
             more = pager.has_more(answer)
-            if moments and moments[-1] > instant(bound):
+            has_moved = pager.number > 1 and pager.has_changed({self.anchor: bound}, before)
+            before = answer.value
+            if has_moved and restarts < MOST_RESTARTS:
+                pager.number, restarts, more = 1, restarts + 1, True
+            elif moments and moments[-1] > instant(bound):
                 bound, pager.number = iso(moments[-1]), 1
             else:
                 pager.number += 1
-            cursor = {"bound": bound, "page": pager.number, "size": pager.size}
-            yield pager.page(answer, cursor=cursor if more else {})
+            yield pager.page(answer, cursor={"bound": bound} if more else {})
             if not more:
                 return
 
@@ -152,6 +161,15 @@ class Pager:
         """Twice the page where the rows read so far make up whole pages of that size."""
         if self.size < PER_PAGE and self._good >= GOOD_IN_A_ROW and self.number % 2:
             self.size, self.number, self._good = self.size * 2, (self.number + 1) // 2, 0
+
+    def has_changed(self, more: Mapping[str, Any], before: list[Any]) -> bool:
+        """Whether the page before this one is another than it was."""
+        self.number -= 1
+        try:
+            found = self._ask(more).value
+        finally:
+            self.number += 1
+        return [getattr(row, "id", None) for row in found] != [getattr(row, "id", None) for row in before]
 
     def _ask(self, more: Mapping[str, Any]) -> Answer:
         query = {**self._source.query, **self._reading.query, **more, "per_page": self.size}

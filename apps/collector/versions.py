@@ -210,8 +210,13 @@ class Ancestry:
         try:
             answer = reading.client.get(reading.path(self.commits), query=query, decode=_HISTORY.decode)
         except GitlabRefused:
+            self._see_that_it_is_open(reading)
             return {}  # pruned
         return {commit.id: commit.parent_ids for commit in answer.value}
+
+    def _see_that_it_is_open(self, reading: Reading) -> None:
+        """Only a repository that shows itself can have lost a commit; raises GitlabRefused otherwise."""
+        reading.client.get(reading.path(self.commits), query={"per_page": 1}, decode=_HISTORY.decode)
 
     def _judge(
         self, chain: Chain, parents: Parents, on_default: _Landed, reading: Reading
@@ -234,6 +239,7 @@ class Ancestry:
         try:
             answer = reading.client.get(path, query=query, decode=msgspec.json.decode)
         except GitlabRefused:
+            self._see_that_it_is_open(reading)
             return None  # nobody can know any more
         return isinstance(answer.value, dict) and answer.value.get("id") == before
 

@@ -61,7 +61,6 @@ def test_an_error_beside_a_graphql_answer_is_asked_again(line, calm, client_to):
     assert_equal(calm, found)
 
 
-@pytest.mark.xfail(strict=True, reason="a nested node that comes as null is taken for one that is not there")
 def test_a_node_that_comes_as_null_is_not_lost(line, calm, client_to):
     nulls = with_null_nodes(random.Random(1), share=0.1)
     line.spoil = spoiling(nulls, share=0.3, seed=1, only=is_graphql)

@@ -35,7 +35,7 @@ NO_PROJECT = Reply(200, b'{"data":{"project":null}}')
 
 FORGOTTEN = pytest.mark.xfail(
     strict=True,
-    reason="versions whose heads were hidden are compared never again, some signatures never asked",
+    reason="a commit from before history has its signature by chance: if its pipeline was read after it",
 )
 
 Instead = Callable[[Asked], Reply | None]

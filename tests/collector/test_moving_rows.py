@@ -127,7 +127,6 @@ def test_nothing_is_lost_in_ten_thousand_histories(gitlab, client_to, capsys):
         soaking.keep("moving_rows", histories(gitlab, client_to(gitlab.url), 10_000, seed))
 
 
-@pytest.mark.xfail(strict=True, reason="a row that leaves a moment of several pages hides another of them")
 def test_nothing_is_lost_of_more_rows_of_one_moment_than_a_page_holds(gitlab, client_to):
     client = client_to(gitlab.url)
     for number in range(1, 60):
