@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 
-from apps.collector.errors import GitlabRefused, GitlabUnavailable, TokenRefused
+from apps.collector.errors import GitlabRefused, GitlabUnavailable, OutOfBudget, TokenRefused
 from apps.runs import ledger, phases
 from apps.runs.errors import LostClaim
 from apps.runs.lease import kept
@@ -52,6 +52,8 @@ def _enter(claim: Claim, error: Exception) -> None:
                 ledger.leave_out(claim, error=error, now=clock.now())
             case GitlabUnavailable() if _is_hopeless(claim):
                 ledger.leave_out(claim, error=error, now=clock.now())
+            case OutOfBudget():
+                _put_back(claim, error, after_s=error.retry_after_s, is_fruitful=True)
             case GitlabUnavailable():
                 _put_back(claim, error, after_s=_wait_s(claim, error), is_fruitful=claim.pages > 0)
             case SoftTimeLimitExceeded():

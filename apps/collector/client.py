@@ -23,7 +23,7 @@ from requests.adapters import HTTPAdapter
 
 from apps.collector import patience
 from apps.collector.budget import Budget, budget_of
-from apps.collector.errors import GitlabUnavailable, TokenRefused, TooSlow
+from apps.collector.errors import GitlabUnavailable, OutOfBudget, TokenRefused, TooSlow
 from apps.collector.judgement import Again, decoded, verdict
 from apps.collector.shared_budget import Slot
 from apps.collector.wire import Answer, SameHost, cause_of, following
@@ -227,12 +227,11 @@ class Client:
 
     def _no_turn(self, slot: Slot) -> GitlabUnavailable:
         if slot.refusal == "late":
-            words = "The request budget of this token is used up."
-        else:
-            words = (
-                f"{self._where()} gave no usable answer many times in a row: {slot.cause}."
-                " It is asked again after a pause. Check GITLAB_API_URL and that GitLab is up."
-            )
+            return OutOfBudget("The request budget of this token is used up.", retry_after_s=slot.wait_s)
+        words = (
+            f"{self._where()} gave no usable answer many times in a row: {slot.cause}."
+            " It is asked again after a pause. Check GITLAB_API_URL and that GitLab is up."
+        )
         return GitlabUnavailable(words, retry_after_s=slot.wait_s)
 
     def _gave_up(self, error: Again) -> GitlabUnavailable:

@@ -5,6 +5,7 @@ TemError
 ├── GitlabRefused         403 or 404: leave out one entity or one project, with the reason
 │   └── RouteRefused      this server cannot answer this way: take the next route
 └── GitlabUnavailable     429, 5xx, timeouts, nonsense, after retries: wait and try again
+    ├── OutOfBudget       nothing was asked: the budget of the next minutes is spoken for
     └── TooSlow           it ran into a time limit: ask for less at once
         └── TooComplex    GitLab weighed the question and will not take it: less at once, for good
 
@@ -46,6 +47,10 @@ class GitlabUnavailable(TemError):
     def __init__(self, message: str, *, retry_after_s: float = 60.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class OutOfBudget(GitlabUnavailable):
+    """No turn within our patience. That is no failure of the step, however often it happens."""
 
 
 class TooSlow(GitlabUnavailable):

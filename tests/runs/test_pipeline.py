@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from apps.collector.client import Client
-from apps.collector.errors import GitlabUnavailable
+from apps.collector.errors import GitlabUnavailable, OutOfBudget
 from apps.collector.models import Exclusion, RawMergeRequest, Server
 from apps.runs import ledger
 from apps.runs.models import Run, RunStep
@@ -143,6 +143,11 @@ class TestAttempts:
 
     def test_a_run_by_schedule_has_more_patience(self):
         assert self.wait_s(self.tried(GitlabUnavailable("busy", retry_after_s=1), scheduled=True)) > 50
+
+    def test_waiting_for_the_budget_costs_no_attempt(self):
+        step = self.tried(OutOfBudget("used up", retry_after_s=120))
+        assert (step.state, step.attempt, step.error_class) == ("pending", 0, "OutOfBudget")
+        assert 110 < self.wait_s(step) <= 120
 
     def test_waiting_after_some_pages_costs_no_attempt(self):
         assert self.tried(GitlabUnavailable("busy", retry_after_s=1), saved=True).attempt == 0

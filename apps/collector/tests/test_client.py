@@ -14,7 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.collector.client import Client
-from apps.collector.errors import GitlabRefused, GitlabUnavailable, RouteRefused, TokenRefused, TooSlow
+from apps.collector.errors import (
+    GitlabRefused,
+    GitlabUnavailable,
+    OutOfBudget,
+    RouteRefused,
+    TokenRefused,
+    TooSlow,
+)
 from apps.collector.patience import asked_wait, server_time
 from apps.collector.tests.conftest import TOKEN
 from apps.collector.tests.server import NOW, FakeGitlab, Reply, answer, serving
@@ -61,6 +68,8 @@ def test_a_long_wait_is_given_back_not_slept(gitlab, client):
         get(client)
     assert error.value.retry_after_s == 600
     assert time.monotonic() - started < 5
+    with pytest.raises(OutOfBudget):
+        get(client)  # nobody asks before that
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 408, 520, 530])
