@@ -24,14 +24,6 @@ EACH = 3  # merge requests with links and without, a night
 Pairs = set[tuple[int, int]]
 
 
-class _Closed(msgspec.Struct):
-    iid: int | None = None
-    project_id: int | None = None
-
-
-_CLOSED = msgspec.json.Decoder(list[_Closed])
-
-
 def check_closing_words(client: Client) -> None:
     """Ask about a few merge requests that were merged lately. Raises TokenRefused, GitlabUnavailable."""
     server = Server.objects.filter(url=client.url, closes_otherwise=False).first()
@@ -60,8 +52,10 @@ def _sample() -> Iterable[RawMergeRequest]:
 
 def _told(client: Client, merge_request: RawMergeRequest) -> Pairs:
     path = f"/projects/{merge_request.project_id}/merge_requests/{merge_request.iid}/closes_issues"
-    found: list[_Closed] = client.get(path, query={"per_page": 100}, decode=_CLOSED.decode).value
-    return {(one.project_id, one.iid) for one in found if one.project_id and one.iid}
+    found = client.get(path, query={"per_page": 100}, decode=msgspec.json.decode).value
+    issues = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    pairs = [(one.get("project_id"), one.get("iid")) for one in issues]
+    return {(project, iid) for project, iid in pairs if isinstance(project, int) and isinstance(iid, int)}
 
 
 def _ours(mr_id: int, *, known: Pairs) -> Pairs:

@@ -66,7 +66,7 @@ class _Walk:
         detail: dict[str, Any] = dict(self._source.detail)
         while True:
             answer = pager.ask(detail)
-            rows = [row for row in answer.value if not isinstance(row, Unread)]
+            rows = _commits(answer.value)
             new = len(rows) > len(self._known([row.id for row in rows]))
             moments = [moment for row in rows if (moment := _committed(row))]
             more = pager.has_more(answer)
@@ -92,7 +92,7 @@ class _Walk:
             except GitlabRefused:
                 self._forget(sha)  # a shallow or grafted history ends here
                 continue
-            rows = [row for row in answer.value if not isinstance(row, Unread)]
+            rows = _commits(answer.value)
             self._take(rows)
             if sha in self._missing:
                 self._forget(sha)  # the server does not take a SHA for a ref
@@ -116,7 +116,7 @@ class _Walk:
             parent
             for row in rows
             if (moment := _committed(row)) is None or moment >= self._floor
-            for parent in row.parent_ids or ()
+            for parent in (row.parent_ids if isinstance(row.parent_ids, list) else ())
             if isinstance(parent, str)
         }
         self._missing |= parents - self._known(parents) - self._lost
@@ -161,6 +161,11 @@ def _missing_parents(project_id: int, floor: dt.datetime) -> set[str]:
     with connection.cursor() as cursor:
         cursor.execute(_MISSING_PARENTS, {"project": project_id, "floor": floor})
         return {parent for (parent,) in cursor.fetchall()}
+
+
+def _commits(rows: list[Any]) -> list[Any]:
+    """The rows that are commits; what is none goes to the quarantine when the page is stored."""
+    return [row for row in rows if not isinstance(row, Unread) and isinstance(row.id, str)]
 
 
 def _short(sha: str) -> int:

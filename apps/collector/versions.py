@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain as chained
 from typing import Any, NamedTuple
@@ -146,7 +147,17 @@ class _Commit(msgspec.Struct):
     parent_ids: list[str] = []
 
 
-_HISTORY = msgspec.json.Decoder(list[_Commit])
+_ROWS = msgspec.json.Decoder(list[msgspec.Raw])
+_COMMIT = msgspec.json.Decoder(_Commit)
+
+
+def _history_in(body: bytes) -> list[_Commit]:
+    """The commits of a page that can be read. Raises msgspec.DecodeError where it is no list."""
+    found = []
+    for row in _ROWS.decode(body):
+        with suppress(msgspec.DecodeError):  # what it would have told is asked for in another way
+            found.append(_COMMIT.decode(row))
+    return found
 
 
 @dataclass(frozen=True)
@@ -197,7 +208,7 @@ class Ancestry:
         query = {"all": "true", "since": iso(since - PUSHED_WITHIN), "per_page": PER_PAGE}
         for number in range(1, most + 1):
             try:
-                answer = reading.client.get(path, query={**query, "page": number}, decode=_HISTORY.decode)
+                answer = reading.client.get(path, query={**query, "page": number}, decode=_history_in)
             except GitlabRefused:
                 return found
             found.update((commit.id, commit.parent_ids) for commit in answer.value)
@@ -208,7 +219,7 @@ class Ancestry:
     def _history(self, sha: str, reading: Reading) -> Parents:
         query = {"ref_name": sha, "per_page": PER_PAGE}
         try:
-            answer = reading.client.get(reading.path(self.commits), query=query, decode=_HISTORY.decode)
+            answer = reading.client.get(reading.path(self.commits), query=query, decode=_history_in)
         except GitlabRefused:
             self._see_that_it_is_open(reading)
             return {}  # pruned
@@ -216,7 +227,7 @@ class Ancestry:
 
     def _see_that_it_is_open(self, reading: Reading) -> None:
         """Only a repository that shows itself can have lost a commit; raises GitlabRefused otherwise."""
-        reading.client.get(reading.path(self.commits), query={"per_page": 1}, decode=_HISTORY.decode)
+        reading.client.get(reading.path(self.commits), query={"per_page": 1}, decode=_history_in)
 
     def _judge(
         self, chain: Chain, parents: Parents, on_default: _Landed, reading: Reading

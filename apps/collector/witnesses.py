@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from apps.collector.client import Client
-from apps.collector.errors import GitlabRefused, TooSlow
+from apps.collector.errors import GitlabRefused, GitlabUnavailable, TooSlow
 from apps.collector.graphql import judge, tail
 from apps.collector.models import Project, RawDeployment, RawRelease
 from apps.collector.normalise import Unfit, instant
@@ -111,7 +111,7 @@ class Probe:
                 if number is not None and number in self._projects:
                     for witness in self._witnesses(number, node, since=since):
                         self.proved[witness].add(number)
-        except (GitlabRefused, TooSlow) as error:
+        except (GitlabRefused, GitlabUnavailable) as error:
             log.info("probe refused", group=path, reason=str(error))
 
     def _witnesses(self, number: int, node: _Node, *, since: dt.datetime) -> Iterator[str]:
