@@ -24,7 +24,7 @@ class Seen:
     def __init__(self, project_id: int) -> None:
         self._project_id = project_id
         self._ids: dict[type[models.Model], set[int]] = defaultdict(set)
-        self._lists: dict[type[models.Model], list[tuple[Endpoint, bool]]] = defaultdict(list)
+        self._lists: dict[type[models.Model], Endpoint] = {}
         self._gone: dict[type[models.Model], list[int]] = {}
 
     def add(self, endpoint: Endpoint, documents: Iterable[Document], *, is_whole: bool) -> None:
@@ -32,20 +32,30 @@ class Seen:
         model = endpoint.main.into
         self._ids[model].update(row.id for row, _ in documents if isinstance(getattr(row, "id", None), int))
         if is_whole:
-            self._lists[model].append((endpoint, True))
+            self._lists.setdefault(model, endpoint)
 
     def verify(self, client: Client) -> None:
         """Ask for each row that no list brought. Raises GitlabUnavailable, TokenRefused."""
-        for model, lists in self._lists.items():
-            endpoint = lists[0][0]
+        for model, endpoint in self._lists.items():
             key = model._meta.pk.name
             rows = model._default_manager.filter(project_id=self._project_id, deleted_at__isnull=True)
             missing = [row for row in rows.values("pk", key, "iid") if row["pk"] not in self._ids[model]]
-            self._gone[model] = [
+            gone = [
                 row["pk"]
                 for row in missing
-                if _is_gone(client, endpoint.single.format(project_id=self._project_id, **row))
+                if _is_missing(client, endpoint.single.format(project_id=self._project_id, **row))
             ]
+            if gone and self._is_open(client, endpoint):
+                self._gone[model] = gone
+
+    def _is_open(self, client: Client, endpoint: Endpoint) -> bool:
+        """Whether the list still answers: what was closed to us meanwhile says 404 to every row."""
+        path = endpoint.single.rpartition("/{")[0].format(project_id=self._project_id)
+        try:
+            client.get(path, query={"per_page": 1}, decode=bytes)
+        except GitlabRefused:
+            return False
+        return True
 
     def mark_gone(self, *, now: dt.datetime) -> None:
         """Write down what is gone. Inside the transaction that ends the collection."""
@@ -53,8 +63,8 @@ class Seen:
             model._default_manager.filter(pk__in=ids).update(deleted_at=now, fetched_at=now)
 
 
-def _is_gone(client: Client, path: str) -> bool:
-    """404 where the project itself answers; a collection that was refused never comes this far."""
+def _is_missing(client: Client, path: str) -> bool:
+    """Whether GitLab says that there is none."""
     try:
         client.get(path, query={}, decode=bytes)
     except RouteRefused:

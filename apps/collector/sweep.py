@@ -34,12 +34,14 @@ from apps.collector.details_mr import GROUP_DETAILS, GROUP_DETAILS_OF_OPEN
 from apps.collector.endpoint import Endpoint
 from apps.collector.endpoints import ENDPOINTS, GROUP_ENDPOINTS, MERGE_REQUESTS
 from apps.collector.errors import GitlabRefused, RouteRefused
+from apps.collector.harvest import project_in
 from apps.collector.marks import Mark, begin, prove
 from apps.collector.models import Project
 from apps.collector.reading import Page, Place, Reading, Started
 from apps.collector.rest import Rest, moment_of
 from apps.collector.route import Route
 from apps.collector.server import Abilities
+from apps.collector.shapes import Unread
 from apps.collector.storing import in_groups, reader_of, store
 from apps.collector.witnesses import Probe
 
@@ -222,7 +224,8 @@ def _moved(documents: Iterable[tuple[Any, Any]], after: dt.datetime) -> set[int]
     """Whose rows moved; one that cannot be read counts as moved."""
     moved: set[int] = set()
     for row, _ in documents:
-        project, at = getattr(row, "project_id", None), moment_of(row, "updated_at")
+        project = project_in(row.payload) if isinstance(row, Unread) else row.project_id
+        at = moment_of(row, "updated_at")
         if isinstance(project, int) and (at is None or at >= after):
             moved.add(project)
     return moved

@@ -126,9 +126,7 @@ class Probe:
             yield "children"
         if pipelines and children and number not in self._by_api:
             yield "environments"
-            if (
-                not self._again
-            ):  # once a night they are read: a record made through the API moves nothing else
+            if not self._again:  # read once a night: a record made through the API moves nothing else
                 yield "deployments"
         if not self._again and self._has_no_new_release(number, node):
             yield "releases"

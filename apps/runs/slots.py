@@ -97,16 +97,18 @@ class Rhythm:
     """A kind with a schedule: its slots, and the kinds whose runs do its work as well.
 
     It yields to those while one is under way, and a slot that one of them began after needs no run.
+    `waits_for`: kinds that do not do its work, but write the same rows.
     """
 
     kind: str
     last: Callable[[dt.datetime], Slot]
     next: Callable[[dt.datetime], Slot]
     covered_by: tuple[str, ...]
+    waits_for: tuple[str, ...] = ()
 
 
 RHYTHMS = (
-    Rhythm("weekly", last_weekly, next_weekly, covered_by=("backfill",)),
+    Rhythm("weekly", last_weekly, next_weekly, covered_by=("backfill",), waits_for=("nightly",)),
     Rhythm("nightly", last_nightly, next_nightly, covered_by=("backfill", "weekly")),
     Rhythm("incremental", last_hourly, next_hourly, covered_by=("backfill", "nightly", "weekly")),
 )
@@ -117,10 +119,11 @@ def due(rhythm: Rhythm, *, now: dt.datetime) -> Slot | None:
     slot = rhythm.last(now)
     others = Run.objects.filter(kind__in=rhythm.covered_by)
     own = Run.objects.filter(kind=rhythm.kind)
+    in_the_way = Run.objects.filter(kind__in=(*rhythm.covered_by, *rhythm.waits_for), state=Run.State.ACTIVE)
     is_covered = (
         own.filter(slot=slot.name).exists()
         or own.filter(requested_at__gte=slot.at).exists()
-        or others.filter(state=Run.State.ACTIVE).exists()
+        or in_the_way.exists()
         or others.filter(requested_at__gte=slot.at).exclude(state=Run.State.FAILED).exists()
     )
     return None if is_covered else slot

@@ -96,3 +96,17 @@ def test_what_is_gone_is_not_asked_for_any_more(world, client):
     run(client, thoroughness=SWEEP)
     assert gone() == {5}
     assert [asked.path for asked in world.asked if asked.path.endswith("/5")] == []
+
+
+def test_a_part_that_was_closed_meanwhile_has_lost_nothing(world, client):
+    run(client)
+    lose(world, 4)
+
+    def closed(asked):
+        if asked.path == f"/api/v4{MERGE_REQUESTS}/4":  # asked for last, when its list was read
+            world.lists.pop(MERGE_REQUESTS, None)
+        return None
+
+    world.faults = closed
+    run(client, thoroughness=SWEEP)
+    assert gone() == set()

@@ -114,6 +114,12 @@ class TestDue:
         a_run("weekly", "2025-06-10T00:00", state=Run.State.ACTIVE, slot="2025-06-08")
         assert slots.due(NIGHTLY, now=NOW) is None
 
+    def test_the_weekly_waits_for_a_nightly_under_way_which_does_not_do_its_work(self):
+        nightly = a_run("nightly", "2025-06-10T00:00", state=Run.State.ACTIVE, slot="2025-06-10")
+        assert slots.due(WEEKLY, now=NOW) is None
+        Run.objects.filter(pk=nightly.pk).update(state=Run.State.DONE)
+        assert slots.due(WEEKLY, now=NOW) is not None
+
     def test_a_run_by_hand_since_the_slot_counts(self):
         a_run("incremental", "2025-06-10T05:16", slot="asked by hand")
         assert slots.due(HOURLY, now=NOW) is None
