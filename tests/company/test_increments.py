@@ -19,17 +19,18 @@ SWEEP = Thoroughness(reread=WEEK, again=True, sweep=True)
 PLAIN = Thoroughness()
 
 
-def test_days_of_increments_equal_a_collection_from_nothing(gitlab):
+@pytest.mark.parametrize(
+    "days",
+    [  # what comes last reads the least, or a thorough look would mend what the looks before it missed
+        [(HOUR, PLAIN), (7 * HOUR, PLAIN), (16 * HOUR, PLAIN), (2 * DAY, PLAIN), (5 * HOUR, PLAIN)],
+        [(HOUR, PLAIN), (16 * HOUR, NIGHT), (2 * DAY, SWEEP), (HOUR, PLAIN), (DAY, NIGHT)],
+    ],
+    ids=["by day", "by night"],
+)
+def test_days_of_increments_equal_a_collection_from_nothing(gitlab, days):
     client = gitlab.client()
     assert collect_all(client) == {}
-    for span, how in [
-        (HOUR, PLAIN),
-        (7 * HOUR, PLAIN),
-        (16 * HOUR, NIGHT),
-        (HOUR, PLAIN),
-        (2 * DAY, NIGHT),
-        (HOUR, SWEEP),
-    ]:
+    for span, how in days:
         gitlab.later(span)
         collect_all(client, how=how, sweeps=True)
     gathered = content()
