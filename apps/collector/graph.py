@@ -117,7 +117,7 @@ class _Walk:
             for row in rows
             if (moment := _committed(row)) is None or moment >= self._floor
             for parent in (row.parent_ids if isinstance(row.parent_ids, list) else ())
-            if isinstance(parent, str)
+            if isinstance(parent, str) and "\0" not in parent
         }
         self._missing |= parents - self._known(parents) - self._lost
 

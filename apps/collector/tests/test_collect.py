@@ -203,6 +203,13 @@ def test_bad_rows_are_quarantined_and_their_neighbours_stored(world, client):
     assert reasons["1004"] == "created_at is missing"
 
 
+def test_a_commit_with_an_unreadable_parent_stops_no_graph(world, client):
+    commits = world.lists["/projects/7/repository/commits"]
+    commits[0] = {**commits[0], "parent_ids": ["c\x001", *commits[0]["parent_ids"]]}
+    run(client)
+    assert models.RawCommit.objects.filter(commit_id__in=[one["id"] for one in commits[1:]]).exists()
+
+
 def test_a_crash_between_pages_loses_nothing_and_moves_no_mark(world, client, client_of):
     calm = world.lists["/projects/7/merge_requests"]
     calm.extend(merge_request(number, updated=number) for number in range(3, 260))
