@@ -30,6 +30,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--latency-ms", type=int, default=0)
     parser.add_argument("--rate-limit", type=int, default=0, metavar="PER_MINUTE")
     parser.add_argument("--tier", choices=("free", "premium"), default="premium")
+    parser.add_argument("--graphql", choices=("16.3", "18"), default="18", help="which release answers")
     parser.add_argument("--faults", type=_faults, default=Faults(), metavar="JSON")
     parser.add_argument("--token", default="demo-token")
     return parser.parse_args()
@@ -52,8 +53,9 @@ def main() -> None:
     listener = socket.create_server(("127.0.0.1", options.port), backlog=256)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     application = Server(
-        world, url=url, token=options.token, premium=options.tier == "premium", latency_ms=options.latency_ms,
-        per_minute=options.rate_limit, faults=options.faults,
+        world, url=url, token=options.token, premium=options.tier == "premium",
+        older=options.graphql == "16.3", latency_ms=options.latency_ms, per_minute=options.rate_limit,
+        faults=options.faults,
     )  # fmt: skip
     config = uvicorn.Config(
         application, http="httptools", loop="uvloop", lifespan="off", access_log=False, log_level="warning",

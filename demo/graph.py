@@ -27,11 +27,11 @@ _UNKNOWN_FIELD = re.compile(r"Cannot query field '(\w+)' on type '(\w+)'.*", re.
 _NEVER: Any = lambda value: False  # noqa: E731
 
 
-def schema(*, premium: bool) -> GraphQLSchema:
-    """Our part of GitLab's schema; a free server does not have the lines marked EE."""
+def schema(*, premium: bool, older: bool = False) -> GraphQLSchema:
+    """Our part of GitLab's schema: a free server lacks the lines marked EE, an older one those marked 18."""
     text = (Path(__file__).parent / "schema.graphql").read_text(encoding="utf-8")
-    if not premium:
-        text = "\n".join(line for line in text.splitlines() if "# EE" not in line)
+    left_out = [mark for mark, lacks in (("# EE", not premium), ("# 18", older)) if lacks]
+    text = "\n".join(line for line in text.splitlines() if not line.endswith(tuple(left_out)))
     made = build_schema(text, assume_valid=True)
     for name, type_ in made.type_map.items():
         for field_name, field in getattr(type_, "fields", {}).items():
@@ -97,8 +97,8 @@ class Asked(msgspec.Struct):
 class Graph:
     """The GraphQL side of one server."""
 
-    def __init__(self, world: World, *, url: str, premium: bool) -> None:
-        self.world, self.url, self.schema = world, url, schema(premium=premium)
+    def __init__(self, world: World, *, url: str, premium: bool, older: bool = False) -> None:
+        self.world, self.url, self.schema = world, url, schema(premium=premium, older=older)
         self._prepared = lru_cache(maxsize=256)(self._prepare)
 
     def _prepare(self, text: str) -> tuple[DocumentNode | None, list[str]]:

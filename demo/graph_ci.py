@@ -32,7 +32,8 @@ def _event(pipeline: Pipeline, context: Any) -> str | None:
 
 plain(
     "Pipeline",
-    id=gid("Ci::Pipeline"), iid=text("iid"), status=upper("status"), sha=_sha, ref="ref", refPath=_ref_path,
+    id=gid("Ci::Pipeline"), iid=text("iid"), status=upper("status"), source="source",
+    sha=_sha, ref="ref", refPath=_ref_path,
     createdAt=time("created"), updatedAt=time("updated"), startedAt=time("started"),
     finishedAt=time("finished"), committedAt=always(None), duration="duration", queuedDuration=_waited,
     user="user", commit=lambda pipeline, _: pipeline.project.commits.get(pipeline.sha),

@@ -37,13 +37,14 @@ class Server:
         url: str,
         token: str,
         premium: bool,
+        older: bool = False,
         latency_ms: int = 0,
         per_minute: int = 0,
         faults: Faults | None = None,
     ) -> None:
         self.world, self.url = world, url
         self.show = Render(world, url=url, premium=premium)
-        self.graph = Graph(world, url=url, premium=premium)
+        self.graph = Graph(world, url=url, premium=premium, older=older)
         self.faults = faults or Faults()
         self._token = token.encode()
         self.limit(latency_ms=latency_ms, per_minute=per_minute)

@@ -22,10 +22,12 @@ from apps.collector.tables import Document
 
 @dataclass(frozen=True)
 class Aliases:
-    """A query whose line with `ALIAS` is repeated for each due row, with the row's `value` in it.
+    """A query whose line with `ALIAS` is repeated for each due row, with the row's `value` (and the `PATH` of
+    its project, where the query speaks of many) in it.
 
-    `nodes`: where the aliases lie in the answer; `inner`: where in each of them the document lies. An answer
-    is taken only if its `match` is what was asked for; the rest stays due for the next route.
+    `nodes`: where the aliases lie in the answer (nothing: at its top); `inner`: where in each of them the
+    document lies. An answer is taken only if its `match` is what was asked for; the rest stays due for the
+    next route.
     """
 
     file: str
@@ -51,7 +53,11 @@ class Aliases:
 @lru_cache(maxsize=16)
 def _decoder(reader: Reader, nodes: str, inner: str) -> msgspec.json.Decoder[Any]:
     each: Any = envelope(reader.shape, inner)
-    return msgspec.json.Decoder(envelope(dict[str, each | None], f"data.{nodes}"))
+    return msgspec.json.Decoder(envelope(dict[str, each | None], ".".join(_way(nodes))))
+
+
+def _way(nodes: str) -> tuple[str, ...]:
+    return ("data", *nodes.split(".")) if nodes else ("data",)
 
 
 class _Asking:
@@ -78,7 +84,7 @@ class _Asking:
                 yield chunk
 
     def _batch(self, parents: list[Parent]) -> list[Answer]:
-        text = self._text([str(parent[self._source.value]) for parent in parents])
+        text = self._text(parents)
         variables = {"path": self._reading.place.path}
         try:
             answers = [self._reading.client.graphql(text, variables=variables, decode=self._decode)]
@@ -95,20 +101,25 @@ class _Asking:
         self._size.passed()
         return answers
 
-    def _text(self, values: list[str]) -> str:
+    def _text(self, parents: list[Parent]) -> str:
         lines = query_text(self._source.file, self._reading.server_fields).splitlines()
         asked: list[str] = []
         for line in lines:
-            if "ALIAS" not in line:
-                asked.append(line)
-                continue
-            asked += [line.replace("ALIAS", f"a{n}").replace("VALUE", one) for n, one in enumerate(values)]
+            asked += (
+                [self._asking(line, n, one) for n, one in enumerate(parents)] if "ALIAS" in line else [line]
+            )
         return "\n".join(asked)
+
+    def _asking(self, line: str, nth: int, parent: Parent) -> str:
+        place = self._reading.place
+        path = place.paths.get(parent.get("project_id", place.project_id), place.path)
+        asked = line.replace("ALIAS", f"a{nth}").replace("PATH", path)
+        return asked.replace("VALUE", str(parent[self._source.value]))
 
     def _decode(self, body: bytes) -> list[Any]:
         judge(body)
         try:
-            found = dig(self._decoder.decode(body), tuple(f"data.{self._source.nodes}".split(".")))
+            found = dig(self._decoder.decode(body), _way(self._source.nodes))
         except msgspec.ValidationError:
             return []
         if found is None:

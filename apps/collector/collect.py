@@ -31,6 +31,7 @@ from apps.collector.storing import in_groups, reader_of, store, with_last
 log = structlog.get_logger(__name__)
 LISTS_AT_ONCE = 4
 AGAIN = "merge_request_details:again"  # the books of looking once more at what is open
+PIPELINES_AGAIN = "unfinished_pipelines:again"
 LATELY = dt.timedelta(days=3)
 
 

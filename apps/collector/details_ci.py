@@ -13,18 +13,21 @@ from typing import Any
 
 from django.db.models import Q
 
+from apps.collector.across import Across
 from apps.collector.aliases import Aliases
 from apps.collector.due import Due
-from apps.collector.fields import Field, at, gid, given, lower, present, when
-from apps.collector.graphql import Follow, Graphql
+from apps.collector.fields import Field, always, at, gid, given, lower, present, when
+from apps.collector.graphql import Follow, Graphql, tail
 from apps.collector.local import Local
 from apps.collector.models import RawCommit, RawJob, RawPipeline
 from apps.collector.parents import EachDue, Many, One
 from apps.collector.people import SIGN_COMMITS
 from apps.collector.reading import Reading
+from apps.collector.rest import moment_of
 from apps.collector.route import Route
 from apps.collector.tables import Table
 
+A_SECOND = dt.timedelta(seconds=1)
 MAY_STILL_END = dt.timedelta(days=30)  # an older one is found by its updated_at, like everything
 
 
@@ -98,13 +101,14 @@ UNFINISHED_PIPELINES = Route(
     name="graphql",
     source=Aliases(
         file="unfinished_pipelines.graphql",
-        nodes="project",
-        inner="",
+        nodes="",
+        inner="pipeline",
         due=Due(
             RawPipeline,
             key="pipeline_id",
             mark="created_at",
             moved="",
+            gives=("iid", "project_id"),
             again=~Q(status__in=_FINISHED),
             only=lambda reading: Q(created_at__gte=reading.client.server_time - MAY_STILL_END),
         ),
@@ -168,7 +172,62 @@ def _bridge(item: Any, document: Any, known: Mapping[str, Any]) -> bool:
     return item.kind == "BRIDGE"
 
 
-_DUE_PIPELINES = Due(RawPipeline, key="pipeline_id", mark="detail_at", gives=("iid", "sha"))
+def _not_just_now(reading: Reading) -> Q:
+    """What was read in the second in which it changed is due again, but not before the next look."""
+    return Q(detail_at__isnull=True) | Q(updated_at__lt=reading.client.server_time - A_SECOND)
+
+
+_DUE_PIPELINES = Due(
+    RawPipeline, key="pipeline_id", mark="detail_at", gives=("iid", "sha"), only=_not_just_now
+)
+
+WHOLE_PIPELINES = "Pipeline.source"
+"""The field that a server has whose GraphQL tells everything of a pipeline; REST adds but milliseconds."""
+
+
+def _seen_to(item: Any, document: Any, known: Mapping[str, Any]) -> dt.datetime | None:
+    """Up to which change its details were read. In the second in which it changed it may change once more
+    and look the same: so it stays due for another look.
+    """
+    seen, now = known["seen_at"], known["now"]
+    return seen if seen is None or seen < now - A_SECOND else now - 2 * A_SECOND
+
+
+_ENDED = {
+    "detail_at": Field(_seen_to),
+    "started_at": when("startedAt"),
+    "finished_at": when("finishedAt"),
+    "duration_sec": at("duration"),
+}
+_BY_GRAPHQL = (
+    Table(
+        into=RawCommit,
+        key=("project_id", "commit_id"),
+        each="commit",
+        updates=True,
+        keeps=("is_signed",),
+        fields={
+            "project_id": given("project_id"),
+            "commit_id": at("sha"),
+            "is_signed": present("signature", known="Commit.signature"),
+        },
+    ),
+    _jobs(
+        "jobs.nodes[]",
+        skips=Field(_bridge, ("kind",)),
+        job_id=gid("id"),
+        stage=at("stage.name"),
+        created_at=when("createdAt"),
+        started_at=when("startedAt"),
+        finished_at=when("finishedAt"),
+        duration_sec=at("duration"),
+        retried_flag=at("retried"),
+        allow_failure=at("allowFailure"),
+        scheduling_type=at("schedulingType"),
+        needs=at("needs.nodes"),
+    ),
+)
+_NEEDS = ("Pipeline.jobs", "CiJob.retried", "CiJob.needs", "CiJob.schedulingType")
 
 PIPELINE_DETAILS = (
     Route(
@@ -180,43 +239,10 @@ PIPELINE_DETAILS = (
             match="id",
             size=40,
             variants=({}, {"source": "parent_pipeline"}),
-            needs=("Pipeline.jobs", "CiJob.retried", "CiJob.needs", "CiJob.schedulingType"),
+            needs=_NEEDS,
             follow=(Follow("jobs", "pipeline_jobs.graphql", "project.pipeline"),),
         ),
-        tables=(
-            _pipeline(
-                detail_at=given("seen_at"),
-                started_at=when("startedAt"),
-                finished_at=when("finishedAt"),
-                duration_sec=at("duration"),
-            ),
-            Table(
-                into=RawCommit,
-                key=("project_id", "commit_id"),
-                each="commit",
-                updates=True,
-                keeps=("is_signed",),
-                fields={
-                    "project_id": given("project_id"),
-                    "commit_id": at("sha"),
-                    "is_signed": present("signature", known="Commit.signature"),
-                },
-            ),
-            _jobs(
-                "jobs.nodes[]",
-                skips=Field(_bridge, ("kind",)),
-                job_id=gid("id"),
-                stage=at("stage.name"),
-                created_at=when("createdAt"),
-                started_at=when("startedAt"),
-                finished_at=when("finishedAt"),
-                duration_sec=at("duration"),
-                retried_flag=at("retried"),
-                allow_failure=at("allowFailure"),
-                scheduling_type=at("schedulingType"),
-                needs=at("needs.nodes"),
-            ),
-        ),
+        tables=(_pipeline(**_ENDED), *_BY_GRAPHQL),
     ),
     Route(
         name="rest",
@@ -231,7 +257,7 @@ PIPELINE_DETAILS = (
         ),
         tables=(
             _pipeline(
-                detail_at=given("seen_at"),
+                detail_at=Field(_seen_to),
                 started_at=when("detail.started_at"),
                 finished_at=when("detail.finished_at"),
                 duration_sec=at("detail.duration"),
@@ -248,5 +274,50 @@ PIPELINE_DETAILS = (
                 allow_failure=at("allow_failure"),
             ),
         ),
+    ),
+)
+
+
+def _of_document(pipeline: Any) -> dict[str, Any]:
+    """What the rows of a pipeline that no list brought before must know of it."""
+    changed = moment_of(pipeline, "updatedAt")
+    return {"pipeline_id": tail(pipeline.id), "sha": pipeline.sha, "seen_at": changed}
+
+
+def _has_more_jobs(pipeline: Any) -> bool:
+    jobs = pipeline.jobs
+    return jobs is None or jobs.pageInfo is None or bool(jobs.pageInfo.hasNextPage)
+
+
+PIPELINES_OF_PROJECTS = Route(
+    name="projects",
+    source=Across(
+        file="pipelines_of_projects.graphql",
+        size=10,
+        gives=_of_document,
+        cut=_has_more_jobs,
+        paths=("id", "sha", "updatedAt", "jobs.pageInfo.hasNextPage"),
+        needs=(*_NEEDS, WHOLE_PIPELINES),
+    ),
+    tables=(
+        Table(
+            into=RawPipeline,
+            key=("pipeline_id",),
+            newest="updated_at",
+            fields={
+                "project_id": given("project_id"),
+                "pipeline_id": gid("id"),
+                "iid": at("iid"),
+                "sha": at("sha"),
+                "ref": at("ref"),
+                "source": lower("source"),
+                "status": lower("status"),
+                "created_at": when("createdAt"),
+                "updated_at": when("updatedAt"),
+                "deleted_at": always(None),
+                **_ENDED,
+            },
+        ),
+        *_BY_GRAPHQL,
     ),
 )

@@ -11,7 +11,12 @@ from typing import Any
 
 from django.db import models
 
-from apps.collector.details_ci import PIPELINE_DETAILS, SIGNATURES, UNFINISHED_PIPELINES
+from apps.collector.details_ci import (
+    PIPELINE_DETAILS,
+    SIGNATURES,
+    UNFINISHED_PIPELINES,
+    WHOLE_PIPELINES,
+)  # fmt: skip
 from apps.collector.details_mr import (
     MERGE_REQUEST_DETAILS,
     MERGE_REQUEST_LINKS,
@@ -33,6 +38,7 @@ from apps.collector.fields import (
     reverts_commit,
     reverts_merge_request,
     when,
+    whole_seconds,
 )  # fmt: skip
 from apps.collector.graph import Graph
 from apps.collector.linked import ByNumber
@@ -212,8 +218,8 @@ def _pipelines(name: str, *, witness: str, **query: str) -> Endpoint:
             "ref": at("ref"),
             "source": at("source"),
             "status": lower("status"),
-            "created_at": when("created_at"),
-            "updated_at": when("updated_at", "created_at"),
+            "created_at": whole_seconds("created_at", where=WHOLE_PIPELINES),
+            "updated_at": whole_seconds("updated_at", "created_at", where=WHOLE_PIPELINES),
             "deleted_at": always(None),
         },
     )

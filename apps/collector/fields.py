@@ -22,6 +22,7 @@ from apps.collector.normalise import EARLIEST, Ahead, Unfit, instant
 Read = Callable[[Any, Any, Mapping[str, Any]], Any]
 
 _MAIL = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+\.[^\s@<>\"'(),;:]+")
+_FRACTION = re.compile(r"\.\d+")
 _REVERTED_COMMIT = re.compile(r"This reverts commit ([0-9a-f]{7,64})")
 _REVERTED_MR = re.compile(r"This reverts merge request (?:[\w./-]+)?!(\d{1,18})")
 
@@ -208,6 +209,22 @@ def commit_time_or_epoch(*paths: str) -> Field:
 
     def read(item: Any, document: Any, given: Mapping[str, Any]) -> Any:
         return inner.read(item, document, given) or EARLIEST
+
+    return Field(read, paths)
+
+
+def whole_seconds(*paths: str, where: str) -> Field:
+    """An instant without its fraction on servers whose GraphQL has the field `where` (`Type.field`): there a
+    row comes by either route, and must not change with the route.
+    """
+    inner = at(*paths)
+    kind, _, name = where.partition(".")
+
+    def read(item: Any, document: Any, given: Mapping[str, Any]) -> Any:
+        value = inner.read(item, document, given)
+        if isinstance(value, str) and name in given["server_fields"].get(kind, ()):
+            return _FRACTION.sub("", value)
+        return value
 
     return Field(read, paths)
 

@@ -143,7 +143,7 @@ def _add(harvest: Harvest, table: Table, item: Any, document: Any, given: Given)
     except Unfit as error:
         payload = msgspec.json.encode(item)
         refused = Refused(table.name, _name_of(item), str(error), payload, parent_of(given))
-        refused.project_id = project_in(payload)
+        refused.project_id = project_in(payload) or given.get("project_id")
         harvest.refused.append(refused)
         return
     _keep(harvest, table, row)

@@ -1,4 +1,4 @@
-"""A GraphQL query is a file; what the server at hand does not have is cut out of it."""
+"""A GraphQL query is a file, and so is each fragment; what the server at hand lacks is cut out of them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,21 @@ from functools import lru_cache
 from pathlib import Path
 
 QUERIES = Path(__file__).parent / "queries"
+FRAGMENTS = QUERIES / "fragments"
+_SPREAD = re.compile(r"\.\.\.(\w+)")
 _CONDITION = re.compile(r"#\s*if\s+(\w+)\.(\w+)\s*$")
 
 
 @lru_cache(maxsize=64)
 def _template(file: str) -> str:
-    return (QUERIES / file).read_text(encoding="utf-8")
+    """The query, and behind it every fragment that it spreads, each once."""
+    texts, wanted = [(QUERIES / file).read_text(encoding="utf-8")], set[str]()
+    for text in texts:
+        for name in _SPREAD.findall(text):
+            if name not in wanted:
+                wanted.add(name)
+                texts.append((FRAGMENTS / f"{name}.graphql").read_text(encoding="utf-8"))
+    return "\n".join(texts)
 
 
 def query_text(file: str, fields: Mapping[str, list[str]]) -> str:

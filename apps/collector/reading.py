@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from queue import Full, Queue
 from threading import Event
@@ -36,7 +37,14 @@ class Place:
     features: Mapping[str, str | None] = field(default_factory=dict)
     empty: bool = False
     numbers: Mapping[str, int] = field(default_factory=dict)  # of known projects, by path
-    within: frozenset[int] = frozenset()  # a group's projects that are collected
+    paths: Mapping[int, str] = field(
+        default_factory=dict
+    )  # of a group's projects that are collected, by number
+
+    @cached_property
+    def within(self) -> frozenset[int]:
+        """The numbers of a group's projects that are collected."""
+        return frozenset(self.paths)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,18 +25,26 @@ from apps.collector.collect import (
     AGAIN,
     EVER,
     LISTS_AT_ONCE,
+    PIPELINES_AGAIN,
     Progress,
     entity_name,
     name_of,
     numbers_of_projects,
 )
+from apps.collector.details_ci import PIPELINES_OF_PROJECTS, UNFINISHED_PIPELINES
 from apps.collector.details_mr import GROUP_DETAILS, GROUP_DETAILS_OF_OPEN
 from apps.collector.endpoint import Endpoint
-from apps.collector.endpoints import ENDPOINTS, GROUP_ENDPOINTS, MERGE_REQUESTS
+from apps.collector.endpoints import (
+    CHILD_PIPELINES,
+    ENDPOINTS,
+    GROUP_ENDPOINTS,
+    MERGE_REQUESTS,
+    PIPELINES,
+)  # fmt: skip
 from apps.collector.errors import GitlabRefused, RouteRefused
 from apps.collector.harvest import project_in
 from apps.collector.marks import Mark, begin, prove
-from apps.collector.models import Project
+from apps.collector.models import Project, Quarantine
 from apps.collector.reading import Page, Place, Reading, Started
 from apps.collector.rest import Rest, moment_of
 from apps.collector.route import Route
@@ -46,7 +54,8 @@ from apps.collector.storing import in_groups, reader_of, store
 from apps.collector.witnesses import Probe
 
 log = structlog.get_logger(__name__)
-DETAILS = AGAIN.partition(":")[0]
+DETAILS, UNFINISHED = AGAIN.partition(":")[0], PIPELINES_AGAIN.partition(":")[0]
+OPEN = ("enabled", "private", "public")  # levels of a part of a project that is switched on
 FIRST_LOOK = dt.timedelta(days=2)  # how far back where a group was never swept; older marks are read singly
 
 
@@ -105,7 +114,7 @@ class _Sweep:
         self._place = Place(
             group=quote(path, safe=""),
             path=path,
-            within=frozenset(self._projects),
+            paths={number: project.path_with_namespace for number, project in self._projects.items()},
             numbers=numbers_of_projects(),
         )
 
@@ -122,8 +131,10 @@ class _Sweep:
         probe.ask(self._path, client=self._client, abilities=self._abilities, since=since)
         for witness, projects in probe.proved.items():
             proof.add((one.name for one in ENDPOINTS if one.witness == witness), projects)
+        self._pipelines(proof, probe.proved, since=since)
         with transaction.atomic():
-            begin(AGAIN, proof.projects.get(AGAIN, ()), history=EVER)
+            for entity in (AGAIN, PIPELINES_AGAIN):
+                begin(entity, proof.projects.get(entity, ()), history=EVER)
             for entity, projects in sorted(proof.projects.items()):
                 prove(entity, sorted(projects), since=EVER if ":" in entity else since, until=proof.until)
             self._mark.finish({"heads": probe.heads}, history=since, started=proof.until)
@@ -187,11 +198,40 @@ class _Sweep:
         except RouteRefused as refusal:
             log.info("details not swept", group=self._path, reason=str(refusal))
 
-    def _read_details(self, route: Route, *, again: bool) -> None:
+    def _pipelines(self, proof: _Proof, at_rest: Mapping[str, set[int]], *, since: dt.datetime) -> None:
+        """Pipelines of many projects at once, with their jobs; one with too many is left to itself."""
+        on = [pk for pk, project in self._projects.items() if project.builds_access_level in OPEN]
+        try:
+            if self._abilities.has(UNFINISHED_PIPELINES.source.needs) and self._again:
+                self._read_details(UNFINISHED_PIPELINES, endpoint=UNFINISHED, again=True)
+                proof.add([PIPELINES_AGAIN], on)
+            if self._abilities.has(PIPELINES_OF_PROJECTS.source.needs):
+                for endpoint, query in ((PIPELINES, {}), (CHILD_PIPELINES, {"source": "parent_pipeline"})):
+                    moved = [pk for pk in on if pk not in at_rest.get(endpoint.witness, ())]
+                    proof.add(
+                        [endpoint.name], self._read_pipelines(endpoint, moved, since=since, query=query)
+                    )
+        except RouteRefused as refusal:
+            log.info("pipelines not swept", group=self._path, reason=str(refusal))
+
+    def _read_pipelines(
+        self, endpoint: Endpoint, projects: list[int], *, since: dt.datetime, query: dict[str, Any]
+    ) -> set[int]:
+        """The projects of which all changed pipelines were stored."""
+        route, read = PIPELINES_OF_PROJECTS, set[int]()
+        reading = self._reading(route, since=since, query=query, again=False)
+        for page in route.source.pages(reading, projects):
+            with transaction.atomic():
+                written = store(route, page, project_id=None, endpoint=endpoint.name)
+                self._step.save(rows=written, requests=self._new_requests())
+            read |= page.read - _quarantined(endpoint, page.now)
+        return read
+
+    def _read_details(self, route: Route, *, endpoint: str = DETAILS, again: bool) -> None:
         reading = self._reading(route, since=EVER, query={}, again=again)
         for page in in_groups(route.source.pages(reading)):
             with transaction.atomic():
-                written = store(route, page, project_id=None, endpoint=DETAILS)
+                written = store(route, page, project_id=None, endpoint=endpoint)
                 self._step.save(rows=written, requests=self._new_requests())
 
     def _reading(self, route: Route, *, since: dt.datetime, query: dict[str, Any], again: bool) -> Reading:
@@ -215,9 +255,15 @@ class _Sweep:
         return self._counted - counted
 
 
+def _quarantined(endpoint: Endpoint, now: dt.datetime) -> set[int | None]:
+    """Projects with a row that an answer of this moment brought and that could not be held."""
+    refused = Quarantine.objects.filter(endpoint=endpoint.name, first_seen_at=now)
+    return set(refused.values_list("project_id", flat=True))
+
+
 def _is_on(project: Project, endpoint: Endpoint) -> bool:
     level = getattr(project, f"{endpoint.feature}_access_level")
-    return level in ("enabled", "private", "public")
+    return level in OPEN
 
 
 def _moved(documents: Iterable[tuple[Any, Any]], after: dt.datetime) -> set[int]:
