@@ -16,15 +16,17 @@ from tem import clock
 
 # An entity is in the value at the end of day D if from <= EOD(D) < to. EOD(D) is the midnight that ends D, so
 # the first such day is that of the instant just before `from`, and `to` ends it likewise.
+_DAY_OF_AT = "(r.at at time zone %(zone)s)::date"
+_FIRST_END_OF = "((r.{} - interval '1 microsecond') at time zone %(zone)s)::date"
+_FROM, _TO = _FIRST_END_OF.format("from_at"), _FIRST_END_OF.format("to_at")
+_PASSED = f"{_DAY_OF_AT} + %(days)s"
 _ENTER_LEAVE = {
-    Shape.POINT: ("({at} at time zone %(zone)s)::date", None),
-    Shape.DISTINCT: ("({at} at time zone %(zone)s)::date", None),
-    Shape.INTERVAL: (
-        "((r.from_at - interval '1 microsecond') at time zone %(zone)s)::date",
-        "((r.to_at - interval '1 microsecond') at time zone %(zone)s)::date",
-    ),
+    Shape.POINT: (_DAY_OF_AT, _PASSED),
+    Shape.DISTINCT: (_DAY_OF_AT, _PASSED),
+    Shape.INTERVAL: (_FROM, _TO),
+    Shape.AGE: (_FROM, _TO),
+    Shape.MIXED: (f"coalesce({_DAY_OF_AT}, {_FROM})", f"least({_PASSED}, {_TO})"),  # least() skips nulls
 }
-_ENTER_LEAVE[Shape.AGE] = _ENTER_LEAVE[Shape.INTERVAL]
 _VALUE = {Shape.AGE: "(extract(epoch from r.since) * 1000)::bigint"}
 
 
@@ -42,12 +44,11 @@ def placed_rows(metric: Metric) -> str:
     Needs the parameters `zone` and `days`.
     """
     enter, leave = _ENTER_LEAVE[metric.shape]
-    enter = enter.format(at="r.at")
     return f"""
         select r.project_id,
                r.entity_id::text as entity_id,
                {enter} as enter,
-               {leave or f"{enter} + %(days)s"} as leave,
+               {leave} as leave,
                ({_VALUE.get(metric.shape, "r.value")})::bigint as value
           from ({metric.rows}) r
           join placed_project using (project_id)

@@ -73,6 +73,9 @@ class Shape(Enum):
     INTERVAL = "interval"  # project_id, entity_id, from_at, to_at, value
     AGE = "age"  # project_id, entity_id, from_at, to_at, since: its value on a day is EOD - since
     DISTINCT = "distinct"  # project_id, entity_id, at, value: an entity counts once, by its greatest value
+    # project_id, entity_id, at, from_at, to_at, value: with `at` a point, which leaves at `to_at` if that is
+    # sooner than its window; without it an interval. For what counts while it lasts and when it has ended.
+    MIXED = "mixed"
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class Metric:
     `needs` names the entities of the endpoint table without which a project cannot be measured.
     `unmeasured` is SQL for (project_id, reason) of further projects that cannot be measured.
     A metric without `rows` is defined, but not computed yet: it never has a value.
+    `extra`: not of the inventory; another reading of the same facts, or another firm's definition.
     """
 
     key: str
@@ -99,6 +103,7 @@ class Metric:
     min_sample: int = 5
     needs: tuple[str, ...] = ()
     unmeasured: str = ""
+    extra: bool = False
 
     @property
     def is_weekly(self) -> bool:
