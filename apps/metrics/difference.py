@@ -1,9 +1,9 @@
-"""Replacing a project's rows of a table by new ones: built aside, compared, written where they differ."""
+"""Replacing projects' rows of a table by new ones: built aside, compared, written where they differ."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,10 +37,10 @@ class Stage:
         self._cursor, self.model = cursor, model
         self.table = model._meta.db_table
         self.columns = [str(f.column) for f in model._meta.concrete_fields if not _is_surrogate(f)]
-        cursor.execute(f'drop table if exists "new_{self.table}"')
+        cursor.execute(f'drop table if exists pg_temp."new_{self.table}"')
         cursor.execute(f'create temporary table "new_{self.table}" (like "{self.table}") on commit drop')
         if len(self.columns) < len(model._meta.concrete_fields):
-            cursor.execute(f'alter table "new_{self.table}" drop column id')
+            cursor.execute(f'alter table "new_{self.table}" drop column if exists id')
 
     def select(self, sql: str, parameters: dict[str, Any]) -> None:
         """Fill it from a SELECT; columns are matched by name, those that it lacks stay null."""
@@ -56,32 +56,38 @@ class Stage:
             for row in rows:
                 copy.write_row(row)
 
-    def settle(self, *, project: int, into: Difference) -> None:
-        """Write the difference to what stands, and note the days that it touches."""
+    def settle(self, *, projects: Sequence[int], into: Mapping[int, Difference]) -> None:
+        """Write the difference to what stands of these projects, and note the days it touches."""
         key = " and ".join(f't."{c}" = n."{c}"' for c in key_of(self.model))
         rest = [c for c in self.columns if c not in key_of(self.model)]
         same = f"{key} and {_row('t', rest)} is not distinct from {_row('n', rest)}" if rest else key
         listed = ", ".join(f'"{c}"' for c in self.columns)
+        stands = "t.project_id = any(%(projects)s)"
         gone = f"""
             delete from "{self.table}" t
-             where t.project_id = %(project)s
-               and not exists (select from "new_{self.table}" n where {same})
-            returning {self._span("t")}
+             where {stands} and not exists (select from "new_{self.table}" n where {same})
+            returning t.project_id, {self._span("t")}
         """
         come = f"""
-            insert into "{self.table}" ({listed})
+            insert into "{self.table}" as t ({listed})
             select {listed}
               from "new_{self.table}" n
-             where not exists (select from "{self.table}" t where t.project_id = %(project)s and {same})
-            returning {self._span(f'"{self.table}"')}
+             where not exists (select from "{self.table}" t where {stands} and {same})
+            returning t.project_id, {self._span("t")}
         """
         for statement in (gone, come):
             self._cursor.execute(
-                f"with changed as ({statement}) select count(*), min(low), max(high) from changed",
-                {"project": project},
+                f"with changed as ({statement})"
+                " select project_id, count(*), min(low), max(high) from changed group by project_id",
+                {"projects": list(projects)},
             )
-            rows, low, high = self._cursor.fetchone()
-            into.touch(rows, low, high)
+            for project, rows, low, high in self._cursor.fetchall():
+                into[project].touch(rows, low, high)
+
+    def shadow(self) -> None:
+        """Stand before the real table, for this connection and until the transaction ends; write nothing."""
+        self._cursor.execute(f'drop table if exists pg_temp."{self.table}"')
+        self._cursor.execute(f'alter table pg_temp."new_{self.table}" rename to "{self.table}"')
 
     def _span(self, alias: str) -> str:
         """The earliest and latest instant or day in a row; null where the table has none."""

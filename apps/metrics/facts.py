@@ -1,8 +1,8 @@
-"""The facts of one project, in dependency order: built aside from raw rows and rules."""
+"""The facts of projects, in dependency order: built aside from raw rows and rules."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,29 +36,49 @@ SQL = Path(__file__).parent / "sql"
 
 @dataclass(frozen=True)
 class Building:
-    """One rebuild of one project: where the parts of it find each other."""
+    """One rebuild of some projects: where its parts find each other. `keep`: what becomes of a table."""
 
     cursor: CursorWrapper
-    placed: PlacedProject
+    placed: Sequence[PlacedProject]
     bots: list[str]
-    difference: Difference
+    keep: Callable[[Stage], None]
+
+    @property
+    def projects(self) -> list[int]:
+        return [one.pk for one in self.placed]
 
     @property
     def parameters(self) -> dict[str, Any]:
-        return {"project": self.placed.pk, "zone": clock.zone().key, "bots": self.bots}
+        projects = self.projects
+        return {"project": projects[0], "projects": projects, "zone": clock.zone().key, "bots": self.bots}
 
     def link(self, name: str, *, file: str = "") -> None:
         """A temporary table made by a SELECT, for the facts after it."""
-        self.cursor.execute(f'drop table if exists "{name}"')
-        sql = (SQL / f"{file or name}.sql").read_text(encoding="utf-8")
-        self.cursor.execute(f'create temporary table "{name}" on commit drop as {sql}', self.parameters)
-        self.cursor.execute(f'analyze "{name}"')  # nobody else does, and the facts after it are joins with it
+        self.cursor.execute(f'drop table if exists pg_temp."{name}"')
+        sql = f'create temporary table "{name}" on commit drop as {text(f"{file or name}.sql")}'
+        self.cursor.execute(sql, self.parameters)
+        self.analyze(name)
+
+    def table(self, name: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
+        """A temporary table of rows made in Python. They are all read before the COPY holds the line."""
+        told = list(rows)
+        self.cursor.execute(f'drop table if exists pg_temp."{name}"')
+        self.cursor.execute(f'create temporary table "{name}" ({columns}) on commit drop')
+        self.add(name, told)
+
+    def add(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
+        """More rows for a temporary table."""
+        with self.cursor.copy(f'copy "{name}" from stdin') as copy:
+            for row in rows:
+                copy.write_row(row)
+        self.analyze(name)
+
+    def analyze(self, name: str) -> None:
+        """Nobody else does it for temporary tables, and the facts after them are joins with them."""
+        self.cursor.execute(f'analyze "{name}"')
 
     def stage(self, model: type[models.Model]) -> Stage:
         return Stage(self.cursor, model)
-
-    def settle(self, stage: Stage) -> None:
-        stage.settle(project=self.placed.pk, into=self.difference)
 
 
 Part = Callable[[Building], None]
@@ -69,10 +89,14 @@ def fact(model: type[models.Model]) -> Part:
 
     def build_it(building: Building) -> None:
         stage = building.stage(model)
-        stage.select((SQL / f"{stage.table}.sql").read_text(encoding="utf-8"), building.parameters)
-        building.settle(stage)
+        stage.select(text(f"{stage.table}.sql"), building.parameters)
+        building.keep(stage)
 
     return build_it
+
+
+def text(file: str) -> str:
+    return (SQL / file).read_text(encoding="utf-8")
 
 
 def link(name: str) -> Part:
@@ -82,48 +106,49 @@ def link(name: str) -> Part:
 
 def name_verdicts(building: Building) -> None:
     stage = building.stage(NameVerdict)
-    stage.fill(
-        ["project_id", "rule", "name", "matches"],
-        list(derive.name_verdicts(building.cursor, building.placed)),
-    )
-    building.settle(stage)
+    rows = list(derive.name_verdicts(building.cursor, building.placed))
+    stage.fill(["project_id", "rule", "name", "matches"], rows)
+    building.keep(stage)
 
 
 def positions(building: Building) -> None:
     stage = building.stage(LinkPosition)
-    rows = list(derive.link_positions(building.cursor, building.placed))
-    stage.fill(["project_id", "commit_id", "position", "is_mainline"], rows)
-    building.settle(stage)
+    heads = derive.heads_of(building.cursor, building.projects)
+    for project in building.projects:
+        rows = list(derive.link_positions(building.cursor, project, head=heads.get(project)))
+        stage.fill(["project_id", "commit_id", "position", "is_mainline"], rows)
+    building.keep(stage)
 
 
 def deployments(building: Building) -> None:
     stage = building.stage(FactDeployment)
-    building.cursor.execute("alter table new_fact_deployment alter is_rollback set default false")
-    stage.select((SQL / "fact_deployment.sql").read_text(encoding="utf-8"), building.parameters)
-    derive.mark_rollbacks(building.cursor, building.placed)
-    building.settle(stage)
+    stage.select(text("fact_deployment.sql"), building.parameters)
+    building.table(
+        "rollback",
+        "project_id bigint, deployment_key text, signal text, undoes_key text, rollback_ms bigint",
+        derive.marked_rollbacks(building.cursor, building.placed),
+    )
+    building.cursor.execute("""
+        update new_fact_deployment d
+           set is_rollback = true, rollback_signal = r.signal, undoes_key = r.undoes_key,
+               rollback_ms = r.rollback_ms
+          from rollback r
+         where r.project_id = d.project_id and r.deployment_key = d.deployment_key
+    """)
+    building.keep(stage)
 
 
-def dag_paths(building: Building) -> None:
+def critical_paths(building: Building) -> None:
     building.link("link_critical_path", file="link_stage_path")
-    rows = list(derive.dag_paths(building.cursor, building.placed.pk))  # read before the COPY holds the line
-    with building.cursor.copy("copy link_critical_path from stdin") as copy:
-        for row in rows:
-            copy.write_row(row)
+    building.add("link_critical_path", list(derive.dag_paths(building.cursor, building.projects)))
 
 
 def force_pushes(building: Building) -> None:
-    forced, unknown = derive.force_pushes(building.cursor, building.placed.pk)
+    forced, unknown = derive.force_pushes(building.cursor, building.projects)
     stage = building.stage(FactForcePush)
     stage.fill(["project_id", "push_key", "branch", "at"], forced)
-    building.settle(stage)
-    building.cursor.execute("drop table if exists unknown_push")
-    building.cursor.execute("create temporary table unknown_push (push_key text, branch text) on commit drop")
-    building.cursor.executemany("insert into unknown_push values (%s, %s)", unknown)
-
-
-def settled_columns(building: Building) -> None:
-    building.cursor.execute((SQL / "settle.sql").read_text(encoding="utf-8"), building.parameters)
+    building.keep(stage)
+    building.table("unknown_push", "project_id bigint, push_key text, branch text", unknown)
 
 
 FACTS: tuple[Part, ...] = (
@@ -139,32 +164,60 @@ FACTS: tuple[Part, ...] = (
     fact(FactMergeRequest),
     fact(FactMergeRequestSpan),
     fact(FactJobGroup),
-    dag_paths,
+    critical_paths,
     fact(FactPipeline),
     fact(FactCommit),
     force_pushes,
     fact(FactGitHygiene),
     fact(Finding),
-    settled_columns,
 )
 
 
 def build(project_id: int) -> Difference:
-    """Make a project's facts what its raw rows and rules say, in one transaction.
+    """Make a project's facts what its raw rows and rules say: a batch of one."""
+    return build_all([project_id])[project_id]
 
-    Answers the days that the difference touches; nothing is written where nothing changed. A project that is
-    not placed has no facts. Readers see the old facts or the new ones.
+
+def build_all(projects: Iterable[int]) -> dict[int, Difference]:
+    """Make the facts of projects what their raw rows and rules say, in one transaction.
+
+    Answers for each the days that its difference touches; nothing is written where nothing changed. A project
+    that is not placed has no facts. Readers see the old facts or the new ones.
     """
-    difference = Difference()
-    placed = PlacedProject.objects.filter(pk=project_id).first()
-    if placed is None:
-        return difference
+    differences = {project: Difference() for project in projects}
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("set local work_mem = '64MB'")
-        # Right after a collection the tables have no statistics yet: planned for a few rows, loops within
-        # loops over a project's rows take seconds where hashing them takes milliseconds.
-        cursor.execute("set local enable_nestloop = off")
-        building = Building(cursor, placed, sorted(OrgMap.load().bots), difference)
-        for part in FACTS:
-            part(building)
-    return difference
+
+        def settle(stage: Stage) -> None:
+            stage.settle(projects=list(differences), into=differences)
+
+        if building := _make(cursor, differences, keep=settle):
+            cursor.execute(text("settle.sql"), building.parameters)
+    return differences
+
+
+def build_aside(projects: Iterable[int]) -> None:
+    """Build the facts of projects into temporary tables that stand before the real ones; write nothing.
+
+    They hold these projects only, have the real names, and live until the transaction ends: what is read
+    unqualified in it reads them. Placement is read likewise. Raises if no transaction is under way.
+    """
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("Facts aside live in a transaction.")
+    with connection.cursor() as cursor:
+        _make(cursor, projects, keep=Stage.shadow)
+
+
+def _make(
+    cursor: CursorWrapper, projects: Iterable[int], *, keep: Callable[[Stage], None]
+) -> Building | None:
+    placed = list(PlacedProject.objects.filter(pk__in=projects).order_by("pk"))
+    if not placed:
+        return None
+    cursor.execute("set local work_mem = '64MB'")
+    # Right after a collection the tables have no statistics yet: planned for a few rows, loops within
+    # loops over a project's rows take seconds where hashing them takes milliseconds.
+    cursor.execute("set local enable_nestloop = off")
+    building = Building(cursor, placed, sorted(OrgMap.load().bots), keep)
+    for part in FACTS:
+        part(building)
+    return building

@@ -1,19 +1,21 @@
 -- Commits reachable from the default branch. A direct push belongs to no merged merge request and is no merge.
 with by_merge_request as (
-    select unnest(array[sha, merge_commit_sha, squash_commit_sha]) as commit_id
+    select project_id, unnest(array[sha, merge_commit_sha, squash_commit_sha]) as commit_id
       from raw_mr
-     where project_id = %(project)s and state = 'merged' and deleted_at is null
+     where project_id = any(%(projects)s) and state = 'merged' and deleted_at is null
      union
-    select c.commit_id
+    select c.project_id, c.commit_id
       from raw_mr_commit c
       join raw_mr m using (project_id, mr_id)
-     where c.project_id = %(project)s and m.state = 'merged' and m.deleted_at is null
+     where c.project_id = any(%(projects)s) and m.state = 'merged' and m.deleted_at is null
 )
 select c.project_id, c.commit_id, c.committed_at, c.is_signed,
        cardinality(c.parent_ids) < 2
-           and c.commit_id not in (select commit_id from by_merge_request where commit_id is not null)
-           and coalesce(c.author_user_id not in (select user_id from bot), true)
+           and m.commit_id is null
+           and b.user_id is null
            and coalesce(c.author_name <> all (%(bots)s), true) as is_direct_push
   from raw_commit c
   join link_position p using (project_id, commit_id)
- where c.project_id = %(project)s
+  left join by_merge_request m using (project_id, commit_id)
+  left join bot b on b.user_id = c.author_user_id
+ where c.project_id = any(%(projects)s)

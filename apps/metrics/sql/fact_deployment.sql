@@ -1,27 +1,27 @@
 -- Production deployments (METRICS.md section 2). Rollbacks are marked afterwards, along each environment's line.
 with rule as (
-    select production_infer as infer, production_signals as signals, rules_version
+    select project_id, production_infer as infer, production_signals as signals, rules_version,
+           'environment' = any(production_signals) as asks_environment
       from placed_project
-     where project_id = %(project)s
+     where project_id = any(%(projects)s)
 ),
 signal as (
     select s.*,
            r.infer,
            r.rules_version,
-           'environment' = any(r.signals) as asks_environment,
            array_remove(array[
-               case when s.environment and 'environment' = any(r.signals) then 'environment' end,
+               case when s.environment and r.asks_environment then 'environment' end,
                case when s.release_tag and 'release_tag' = any(r.signals) then 'release_tag' end,
                case when s.default_branch and 'default_branch' = any(r.signals) then 'default_branch' end
            ], null) as holding,
            case
-               when (s.environment or s.has_environments) and 'environment' = any(r.signals) then 'environment'
+               when (s.environment or s.has_environments) and r.asks_environment then 'environment'
                when s.has_tags and 'release_tag' = any(r.signals) then 'release_tag'
                when 'default_branch' = any(r.signals) then 'default_branch'
            end as best,
            cardinality(r.signals) as enabled
       from link_signal s
-     cross join rule r
+      join rule r using (project_id)
 ),
 production as (
     select pipeline_id, project_id, sha, at, rules_version,
@@ -35,21 +35,27 @@ production as (
            end
 ),
 together as (
-    select distinct on (e.pipeline_id, e.nth) e.*
+    select distinct on (project_id, pipeline_id, nth) *
+      from link_production
+     order by project_id, pipeline_id, nth, at, deployment_id
+),
+deployment as (
+    select p.project_id, 'pipeline:' || p.pipeline_id || ':' || t.nth as deployment_key, p.pipeline_id,
+           t.environment, p.sha, t.at, p.signal, p.rules_version
+      from production p
+      join together t using (project_id, pipeline_id)
+     where p.by_environment
+     union all
+    select project_id, 'pipeline:' || pipeline_id, pipeline_id, null, sha, at, signal, rules_version
+      from production
+     where not by_environment
+     union all
+    select e.project_id, 'deployment:' || e.deployment_id, null, e.environment, e.sha, e.at, 'environment',
+           r.rules_version
       from link_production e
-     order by e.pipeline_id, e.nth, e.at, e.deployment_id
+      join rule r using (project_id)
+     where e.pipeline_id is null and r.asks_environment
 )
-select p.project_id, 'pipeline:' || p.pipeline_id || ':' || t.nth as deployment_key, p.pipeline_id,
-       t.environment, p.sha, t.at, p.signal, p.rules_version
-  from production p
-  join together t using (pipeline_id)
- where p.by_environment
- union all
-select p.project_id, 'pipeline:' || p.pipeline_id, p.pipeline_id, null, p.sha, p.at, p.signal, p.rules_version
-  from production p
- where not p.by_environment
- union all
-select e.project_id, 'deployment:' || e.deployment_id, null, e.environment, e.sha, e.at, 'environment', r.rules_version
-  from link_production e
- cross join rule r
- where e.pipeline_id is null and 'environment' = any(array(select unnest(production_signals) from placed_project where project_id = %(project)s))
+select d.*, l.position, false as is_rollback
+  from deployment d
+  left join link_position l on l.project_id = d.project_id and l.commit_id = d.sha

@@ -1,12 +1,13 @@
 -- All attempts of a job name on a SHA that ended in success or failure; flaky: a failure followed by a success.
 with attempt as (
-    select project_id, sha, name, job_id, status, finished_at,
-           row_number() over (partition by sha, name order by finished_at, job_id) as nth
-      from raw_job
-     where project_id = %(project)s
-       and status in ('success', 'failed') and finished_at is not null and sha is not null
-       and pipeline_id not in (
-           select pipeline_id from raw_pipeline where project_id = %(project)s and deleted_at is not null
+    select j.project_id, j.sha, j.name, j.job_id, j.status, j.finished_at,
+           row_number() over (partition by j.project_id, j.sha, j.name order by j.finished_at, j.job_id) as nth
+      from raw_job j
+     where j.project_id = any(%(projects)s)
+       and j.status in ('success', 'failed') and j.finished_at is not null and j.sha is not null
+       and not exists (
+           select from raw_pipeline p
+            where p.project_id = j.project_id and p.pipeline_id = j.pipeline_id and p.deleted_at is not null
        )
 )
 select project_id, sha, name,

@@ -1,57 +1,62 @@
 -- One row per merge request: cycle time, reviews and approvals as of its merge.
 with first_commit as (
-    select c.mr_id, min(c.authored_at) as started_at
-      from raw_mr_commit c
-     where c.project_id = %(project)s
-     group by c.mr_id
+    select project_id, mr_id, min(authored_at) as started_at
+      from raw_mr_commit
+     where project_id = any(%(projects)s)
+     group by project_id, mr_id
 ),
 review as (
-    select e.mr_id, min(e.at) as first_review_at
+    select e.project_id, e.mr_id, min(e.at) as first_review_at
       from raw_mr_event e
       join raw_mr m using (project_id, mr_id)
-     where e.project_id = %(project)s
+     where e.project_id = any(%(projects)s)
        and e.kind in ('note', 'approved')
        and e.at >= m.created_at
        and (m.merged_at is null or e.at <= m.merged_at)
        and e.actor_user_id is not null
        and e.actor_user_id is distinct from m.author_user_id
-       and e.actor_user_id not in (select user_id from bot)
-     group by e.mr_id
+       and not exists (select from bot b where b.user_id = e.actor_user_id)
+     group by e.project_id, e.mr_id
 ),
 untimed as (
-    select e.mr_id, count(distinct e.actor_user_id) as given
+    select e.project_id, e.mr_id, count(distinct e.actor_user_id) as given
       from raw_mr_event e
       join raw_mr m using (project_id, mr_id)
-     where e.project_id = %(project)s
+     where e.project_id = any(%(projects)s)
        and e.kind = 'approved' and e.at is null
        and e.actor_user_id is distinct from m.author_user_id
        and not exists (
            select from raw_mr_event t
-            where t.project_id = %(project)s and t.mr_id = e.mr_id and t.actor_user_id = e.actor_user_id
+            where t.project_id = e.project_id and t.mr_id = e.mr_id and t.actor_user_id = e.actor_user_id
               and t.kind in ('approved', 'unapproved') and t.at is not null
        )
-     group by e.mr_id
+     group by e.project_id, e.mr_id
 ),
 given as (
-    select distinct on (mr_id) mr_id, given from link_approval order by mr_id, nth desc
+    select distinct on (project_id, mr_id) project_id, mr_id, given
+      from link_approval
+     order by project_id, mr_id, nth desc
 ),
 needed as (
-    select m.mr_id,
+    select m.project_id, m.mr_id,
            case when m.gitlab_approvals_required is null and p.approvals_minimum = 0 then null
                 else greatest(coalesce(m.gitlab_approvals_required, 0), p.approvals_minimum)
            end as required,
            p.rules_version
       from raw_mr m
       join placed_project p using (project_id)
-     where m.project_id = %(project)s
+     where m.project_id = any(%(projects)s)
 ),
 met as (
-    select a.mr_id, max(a.at) as met_at
-      from (select *, lag(given, 1, 0::bigint) over (partition by mr_id order by nth) as before from link_approval) a
-      join needed n using (mr_id)
-      join given g using (mr_id)
+    select a.project_id, a.mr_id, max(a.at) as met_at
+      from (
+          select *, lag(given, 1, 0::bigint) over (partition by project_id, mr_id order by nth) as before
+            from link_approval
+      ) a
+      join needed n using (project_id, mr_id)
+      join given g using (project_id, mr_id)
      where a.given >= n.required and a.before < n.required and g.given >= n.required and n.required > 0
-     group by a.mr_id
+     group by a.project_id, a.mr_id
 )
 select m.mr_id, m.project_id, m.iid, m.created_at, m.merged_at, r.first_review_at, t.met_at as approvals_met_at,
        (extract(epoch from m.merged_at - c.started_at) * 1000)::bigint as cycle_time_ms,
@@ -66,10 +71,10 @@ select m.mr_id, m.project_id, m.iid, m.created_at, m.merged_at, r.first_review_a
        coalesce(g.given, 0) + coalesce(u.given, 0) as approvals_given,
        n.rules_version
   from raw_mr m
-  join needed n using (mr_id)
-  left join first_commit c using (mr_id)
-  left join review r using (mr_id)
-  left join given g using (mr_id)
-  left join untimed u using (mr_id)
-  left join met t using (mr_id)
- where m.project_id = %(project)s and m.deleted_at is null
+  join needed n using (project_id, mr_id)
+  left join first_commit c using (project_id, mr_id)
+  left join review r using (project_id, mr_id)
+  left join given g using (project_id, mr_id)
+  left join untimed u using (project_id, mr_id)
+  left join met t using (project_id, mr_id)
+ where m.project_id = any(%(projects)s) and m.deleted_at is null

@@ -4,28 +4,28 @@ with pipeline as (
            coalesce(p.source, '') = 'parent_pipeline' as is_child,
            coalesce(p.finished_at, p.updated_at) as ended_at
       from raw_pipeline p
-     where p.project_id = %(project)s and p.deleted_at is null
+     where p.project_id = any(%(projects)s) and p.deleted_at is null
 ),
 next_green as (
-    select pipeline_id,
+    select project_id, pipeline_id,
            min(pipeline_id) filter (where status = 'success') over (
-               partition by ref order by pipeline_id desc
+               partition by project_id, ref order by pipeline_id desc
                rows between unbounded preceding and 1 preceding
            ) as green_pipeline_id
       from pipeline
      where not is_child and ref is not null
 ),
 flaky as (
-    select distinct j.pipeline_id
+    select distinct j.project_id, j.pipeline_id
       from raw_job j
       join fact_job_group g on g.project_id = j.project_id and g.sha = j.sha and g.name = j.name
-     where j.project_id = %(project)s and g.is_flaky
+     where j.project_id = any(%(projects)s) and g.is_flaky
 ),
 prod as (
-    select pipeline_id, bool_or(is_rollback) as is_rollback
+    select project_id, pipeline_id, bool_or(is_rollback) as is_rollback
       from fact_deployment
-     where project_id = %(project)s and pipeline_id is not null
-     group by pipeline_id
+     where project_id = any(%(projects)s) and pipeline_id is not null
+     group by project_id, pipeline_id
 )
 select p.pipeline_id, p.project_id, p.is_child, p.status, p.created_at,
        p.ended_at as finished_at,
@@ -39,8 +39,9 @@ select p.pipeline_id, p.project_id, p.is_child, p.status, p.created_at,
        (extract(epoch from g.ended_at - p.ended_at) * 1000)::bigint as mtg_ms,
        floor(extract(epoch from g.ended_at - p.ended_at))::int as mtg_seconds
   from pipeline p
-  left join next_green n on n.pipeline_id = p.pipeline_id and p.status = 'failed'
-  left join pipeline g on g.pipeline_id = n.green_pipeline_id
-  left join flaky f on f.pipeline_id = p.pipeline_id
-  left join prod d on d.pipeline_id = p.pipeline_id
-  left join link_critical_path c on c.pipeline_id = p.pipeline_id
+  left join next_green n
+         on n.project_id = p.project_id and n.pipeline_id = p.pipeline_id and p.status = 'failed'
+  left join pipeline g on g.project_id = p.project_id and g.pipeline_id = n.green_pipeline_id
+  left join flaky f on f.project_id = p.project_id and f.pipeline_id = p.pipeline_id
+  left join prod d on d.project_id = p.project_id and d.pipeline_id = p.pipeline_id
+  left join link_critical_path c on c.project_id = p.project_id and c.pipeline_id = p.pipeline_id

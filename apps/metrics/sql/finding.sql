@@ -1,24 +1,29 @@
 -- What cannot be true, by entity: it left its sample (METRICS.md, Guards).
 with length as (
-    select 'cycle_time' as what, 'mr' as entity, mr_id::text as entity_id, cycle_time_ms as length_ms, true as zero_too
-      from fact_mr where project_id = %(project)s
+    select project_id, 'cycle_time' as what, 'mr' as entity, mr_id::text as entity_id,
+           cycle_time_ms as length_ms, true as zero_too
+      from fact_mr where project_id = any(%(projects)s)
      union all
-    select 'time_to_first_review', 'mr', mr_id::text, review_wait_ms, true from fact_mr where project_id = %(project)s
+    select project_id, 'time_to_first_review', 'mr', mr_id::text, review_wait_ms, true
+      from fact_mr where project_id = any(%(projects)s)
      union all
-    select 'time_in_review', 'mr', mr_id::text, review_ms, false from fact_mr where project_id = %(project)s
+    select project_id, 'time_in_review', 'mr', mr_id::text, review_ms, false
+      from fact_mr where project_id = any(%(projects)s)
      union all
-    select 'time_to_green', 'pipeline', pipeline_id::text, mtg_ms, true from fact_pipeline where project_id = %(project)s
+    select project_id, 'time_to_green', 'pipeline', pipeline_id::text, mtg_ms, true
+      from fact_pipeline where project_id = any(%(projects)s)
      union all
-    select 'rollback_time', 'deployment', deployment_key, rollback_ms, true
-      from fact_deployment where project_id = %(project)s and is_rollback
+    select project_id, 'rollback_time', 'deployment', deployment_key, rollback_ms, true
+      from fact_deployment where project_id = any(%(projects)s) and is_rollback
      union all
-    select 'job_duration', 'job', job_id::text, (extract(epoch from finished_at - started_at) * 1000)::bigint, false
-      from raw_job where project_id = %(project)s and finished_at < started_at
+    select project_id, 'job_duration', 'job', job_id::text,
+           (extract(epoch from finished_at - started_at) * 1000)::bigint, false
+      from raw_job where project_id = any(%(projects)s) and finished_at < started_at
 )
-select %(project)s::bigint as project_id,
+select project_id,
        case when length_ms < 0 then 'negative_' else 'zero_' end || what as kind,
        entity, entity_id, length_ms || ' ms' as detail
   from length
  where length_ms < 0 or (length_ms = 0 and zero_too)
  union all
-select %(project)s::bigint, 'ancestry_unknown', 'push', push_key, branch from unknown_push
+select project_id, 'ancestry_unknown', 'push', push_key, branch from unknown_push

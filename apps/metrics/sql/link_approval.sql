@@ -1,9 +1,9 @@
 -- How many approvals by others an open or just merged merge request had, after each change of their number.
 with said as (
-    select e.mr_id, e.actor_user_id, e.at, e.kind = 'approved' as approved
+    select e.project_id, e.mr_id, e.actor_user_id, e.at, e.kind = 'approved' as approved
       from raw_mr_event e
       join raw_mr m using (project_id, mr_id)
-     where e.project_id = %(project)s
+     where e.project_id = any(%(projects)s)
        and e.kind in ('approved', 'unapproved')
        and e.at is not null
        and (m.merged_at is null or e.at <= m.merged_at)
@@ -11,13 +11,17 @@ with said as (
 ),
 change as (
     select *, approved is distinct from coalesce(
-                  lag(approved) over (partition by mr_id, actor_user_id order by at, approved), false) as counts
+                  lag(approved) over (partition by project_id, mr_id, actor_user_id order by at, approved), false
+              ) as counts
       from said
 )
-select mr_id,
+select project_id,
+       mr_id,
        at,
        sum(case when approved then 1 else -1 end) over w as given,
        row_number() over w as nth
   from change
  where counts
-window w as (partition by mr_id order by at, approved desc, actor_user_id rows unbounded preceding)
+window w as (
+    partition by project_id, mr_id order by at, approved desc, actor_user_id rows unbounded preceding
+)

@@ -4,36 +4,43 @@ with mr as (
        set approvals_required = f.approvals_required, approvals_given = f.approvals_given,
            first_review_at = f.first_review_at
       from fact_mr f
-     where f.mr_id = m.mr_id and f.project_id = %(project)s
+     where f.project_id = m.project_id and f.mr_id = m.mr_id and f.project_id = any(%(projects)s)
        and (m.approvals_required, m.approvals_given, m.first_review_at)
            is distinct from (f.approvals_required, f.approvals_given, f.first_review_at)
 ),
+first_production as (
+    select distinct on (project_id, pipeline_id) project_id, pipeline_id, environment
+      from link_production
+     order by project_id, pipeline_id, at, deployment_id
+),
+first_of_all as (
+    select distinct on (project_id, pipeline_id) project_id, pipeline_id, environment
+      from raw_deployment
+     where project_id = any(%(projects)s)
+     order by project_id, pipeline_id, coalesce(finished_at, updated_at, created_at), deployment_id
+),
 place as (
-    select p.pipeline_id,
-           coalesce(
-               (select e.environment from link_production e
-                 where e.pipeline_id = p.pipeline_id order by e.at, e.deployment_id limit 1),
-               (select d.environment from raw_deployment d
-                 where d.project_id = p.project_id and d.pipeline_id = p.pipeline_id
-                 order by coalesce(d.finished_at, d.updated_at, d.created_at), d.deployment_id limit 1)
-           ) as environment
+    select p.project_id, p.pipeline_id, coalesce(f.environment, a.environment) as environment
       from raw_pipeline p
-     where p.project_id = %(project)s
+      left join first_production f using (project_id, pipeline_id)
+      left join first_of_all a using (project_id, pipeline_id)
+     where p.project_id = any(%(projects)s)
 ),
 pipeline as (
     update raw_pipeline p
        set environment = place.environment
       from place
-     where place.pipeline_id = p.pipeline_id and p.environment is distinct from place.environment
+     where place.project_id = p.project_id and place.pipeline_id = p.pipeline_id
+       and p.environment is distinct from place.environment
 ),
 reopened as (
-    select i.issue_id, count(e.issue_id) filter (where e.state = 'reopened')::int as times
+    select i.project_id, i.issue_id, count(e.issue_id) filter (where e.state = 'reopened')::int as times
       from raw_issue i
       left join raw_issue_event e using (project_id, issue_id)
-     where i.project_id = %(project)s
-     group by i.issue_id
+     where i.project_id = any(%(projects)s)
+     group by i.project_id, i.issue_id
 )
 update raw_issue i
    set reopened_count = r.times
   from reopened r
- where r.issue_id = i.issue_id and i.reopened_count is distinct from r.times
+ where r.project_id = i.project_id and r.issue_id = i.issue_id and i.reopened_count is distinct from r.times
