@@ -49,7 +49,7 @@ def _signature(**fields: Field) -> Table:
 
 
 SIGNATURES = (
-    Route(name="merge requests", source=Local((SIGN_COMMITS,)), tables=()),
+    Route(name="known", source=Local((SIGN_COMMITS,)), tables=()),
     Route(
         name="graphql",
         source=Aliases(
@@ -91,6 +91,7 @@ def _pipeline(**fields: Field) -> Table:
         into=RawPipeline,
         key=("pipeline_id",),
         updates=True,
+        keeps=tuple({"commit_is_signed"} & set(fields)),
         fields={"pipeline_id": given("pipeline_id"), **fields},
     )
 
@@ -193,39 +194,33 @@ def _seen_to(item: Any, document: Any, known: Mapping[str, Any]) -> dt.datetime 
     return seen if seen is None or seen < now - A_SECOND else now - 2 * A_SECOND
 
 
+def _is_signed(item: Any, document: Any, known: Mapping[str, Any]) -> bool | None:
+    """Its commit's signature, which the commit itself would cost a request; null without the commit."""
+    if "signature" not in known["server_fields"].get("Commit", ()) or item.commit is None:
+        return None
+    return item.commit.signature is not None
+
+
 _ENDED = {
     "detail_at": Field(_seen_to),
     "started_at": when("startedAt"),
     "finished_at": when("finishedAt"),
     "duration_sec": at("duration"),
+    "commit_is_signed": Field(_is_signed, ("commit.sha", "commit.signature")),
 }
-_BY_GRAPHQL = (
-    Table(
-        into=RawCommit,
-        key=("project_id", "commit_id"),
-        each="commit",
-        updates=True,
-        keeps=("is_signed",),
-        fields={
-            "project_id": given("project_id"),
-            "commit_id": at("sha"),
-            "is_signed": present("signature", known="Commit.signature"),
-        },
-    ),
-    _jobs(
-        "jobs.nodes[]",
-        skips=Field(_bridge, ("kind",)),
-        job_id=gid("id"),
-        stage=at("stage.name"),
-        created_at=when("createdAt"),
-        started_at=when("startedAt"),
-        finished_at=when("finishedAt"),
-        duration_sec=at("duration"),
-        retried_flag=at("retried"),
-        allow_failure=at("allowFailure"),
-        scheduling_type=at("schedulingType"),
-        needs=at("needs.nodes"),
-    ),
+_JOBS_BY_GRAPHQL = _jobs(
+    "jobs.nodes[]",
+    skips=Field(_bridge, ("kind",)),
+    job_id=gid("id"),
+    stage=at("stage.name"),
+    created_at=when("createdAt"),
+    started_at=when("startedAt"),
+    finished_at=when("finishedAt"),
+    duration_sec=at("duration"),
+    retried_flag=at("retried"),
+    allow_failure=at("allowFailure"),
+    scheduling_type=at("schedulingType"),
+    needs=at("needs.nodes"),
 )
 _NEEDS = ("Pipeline.jobs", "CiJob.retried", "CiJob.needs", "CiJob.schedulingType")
 
@@ -242,7 +237,7 @@ PIPELINE_DETAILS = (
             needs=_NEEDS,
             follow=(Follow("jobs", "pipeline_jobs.graphql", "project.pipeline"),),
         ),
-        tables=(_pipeline(**_ENDED), *_BY_GRAPHQL),
+        tables=(_pipeline(**_ENDED), _JOBS_BY_GRAPHQL),
     ),
     Route(
         name="rest",
@@ -304,6 +299,7 @@ PIPELINES_OF_PROJECTS = Route(
             into=RawPipeline,
             key=("pipeline_id",),
             newest="updated_at",
+            keeps=("commit_is_signed",),
             fields={
                 "project_id": given("project_id"),
                 "pipeline_id": gid("id"),
@@ -318,6 +314,6 @@ PIPELINES_OF_PROJECTS = Route(
                 **_ENDED,
             },
         ),
-        *_BY_GRAPHQL,
+        _JOBS_BY_GRAPHQL,
     ),
 )

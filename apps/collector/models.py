@@ -284,6 +284,9 @@ class RawPipeline(Removable, Collected):
     detail_at = models.DateTimeField(
         null=True, help_text="The updated_at for which details and jobs were read."
     )
+    commit_is_signed = models.BooleanField(
+        null=True, help_text="Whether its commit is signed; null where GitLab did not say it of the pipeline."
+    )
     # Settled by the fact build, as METRICS.md section 5 defines it:
     environment = models.TextField(null=True, blank=True)
 

@@ -89,8 +89,10 @@ _LINK = f"""{_FOUND_BY_ADDRESS}
 SIGN_COMMITS = """
     update raw_commit c set is_signed = m.is_signed
       from (select commit_id, bool_or(is_signed) as is_signed
-              from raw_mr_commit
-             where project_id = %(project)s and is_signed is not null
+              from (select commit_id, is_signed from raw_mr_commit where project_id = %(project)s
+                     union all
+                    select sha, commit_is_signed from raw_pipeline where project_id = %(project)s) told
+             where is_signed is not null
              group by commit_id) m
      where c.project_id = %(project)s and c.commit_id = m.commit_id
        and c.is_signed is distinct from m.is_signed

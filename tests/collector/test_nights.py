@@ -88,12 +88,12 @@ def test_what_stormy_increments_gather_is_what_there_is(working, client_to):
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-def test_stormy_weeks(client_to, capsys):
+def test_stormy_weeks(client_to, capfd):
     seed = soaking.seed()
     with company(projects=30, days=10) as gitlab, line_to(gitlab.url) as line:
         client = client_to(line.url)
         struck = stormy_days(gitlab, line, client, days=3, seed=seed)
-        with capsys.disabled():
+        with capfd.disabled():
             print(f"\nstormy days: seed {seed}")
             soaking.keep("stormy_days", {"seed": seed, "struck": struck})
         line.calm()

@@ -25,6 +25,7 @@ GRAPHQL_ALONE = {
     "RawMergeRequest": {"lines_added", "lines_removed"},
     "RawMergeRequestCommit": {"author_user_id", "is_signed"},
     "RawCommit": {"author_user_id", "is_signed"},  # REST asks for signatures within history only
+    "RawPipeline": {"commit_is_signed"},
     "RawJob": {"scheduling_type", "needs"},
 }
 # GraphQL names who approves and not when; the note that they did has the moment.
@@ -33,7 +34,7 @@ REST_ALONE = ("RawMergeRequestEvent", "at")
 IN_SECONDS = {
     "RawMergeRequestCommit": {"authored_at"},
     "RawMergeRequestEvent": {"at"},
-    "RawPipeline": {"started_at", "finished_at"},
+    "RawPipeline": {"created_at", "updated_at", "detail_at", "started_at", "finished_at"},
     "RawJob": {"created_at", "started_at", "finished_at", "duration_sec"},
 }
 MARKED = ("RawMergeRequest", "RawPipeline")
