@@ -14,6 +14,7 @@ import time
 from stage.figures import tell
 from stage.gitlab import DAY_S, WEEK, demo_gitlab
 from stage.product import COLLECTION, product, told
+from stage.requests import tell_requests
 from stage.routes import parts_of, show
 
 BAR_S, MINUTE_S = 180.0, 60
@@ -32,6 +33,7 @@ def main() -> None:
         product(gitlab.url, workers=asked.workers) as tem,
     ):
         told("backfill, unlimited", tem, tem.run("backfill", days=asked.days + WEEK))
+        evening = gitlab.door("clock")["now"]
         gitlab.door("clock", {"advance_seconds": DAY_S})
         time.sleep(MINUTE_S)  # or the budget's last minute would be full of a backfill that had no budget
         gitlab.door("limits", {"latency_ms": asked.latency_ms, "per_minute": asked.per_minute})
@@ -39,7 +41,9 @@ def main() -> None:
         seconds = tem.run("nightly")
         told("nightly", tem, seconds)
         counts = gitlab.counts()
-        show(parts_of(counts))
+        parts = parts_of(counts)
+        show(parts)
+        tell_requests("a night", tem, parts, requests=counts.get("requests", 0), since=f"'{evening}'")
         requests = sum(count for name, (_, _, count) in tem.phases().items() if name in COLLECTION)
     tell(
         "a night's collection", seconds, "s", bar=BAR_S, limit=requests * 60 / asked.per_minute,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-CI, REFUSED = "pipelines and jobs", "among them, refused as a whole"
+CI, MERGE_REQUESTS, REFUSED = "pipelines and jobs", "merge requests", "among them, refused as a whole"
 PARTS = {  # the first that fits
     REFUSED: re.compile(r"^refused_"),
     CI: re.compile(r"jobs|pipeline|bridges", re.IGNORECASE),
-    "merge requests": re.compile(r"merge_?request|merge_base|versions|closes", re.IGNORECASE),
+    MERGE_REQUESTS: re.compile(r"merge_?request|merge_base|versions|closes", re.IGNORECASE),
     "issues": re.compile(r"issue", re.IGNORECASE),
     "code": re.compile(r"repository|events|signature|commit", re.IGNORECASE),
     "delivery": re.compile(r"deployments|environments|releases|tags"),
