@@ -6,57 +6,26 @@ Through whole runs over HTTP, and read where people read it: on `/status` and in
 from __future__ import annotations
 
 import datetime as dt
-import http.client
 import json
-import subprocess
-import sys
-import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings as tem
 from django.test import Client as Browser
 
 from apps.collector.models import Exclusion, Project
-from apps.orgmap.import_org import seed_if_empty
-from apps.runs.models import Run
-from tem import clock, pipeline
-from tem.celery import app
+from tem import clock
+from tests.acceptance.demo_gitlab import DEMO_TOKEN, Demo
 from tests.acceptance.plain_gitlab import TOKEN, World, serving
-from tests.acceptance.small_world import ORG_FILE
-from tests.runs.gate import a_world, drain
+from tests.acceptance.running import run_through
+from tests.runs.gate import a_world
 
-DEMO_TOKEN = "demo-token"
 pytestmark = pytest.mark.django_db
 REASONS = {
     "archived", "empty", "no_access", "pending_deletion", "merge_requests_disabled", "out_of_scope", "failed",
     "quarantined",
 }  # fmt: skip
 """The closed list, as the interface has it."""
-
-
-@pytest.fixture
-def house(settings, tmp_path: Path, admin_client: Browser) -> Iterator[Browser]:
-    """An org tree, an export directory and queues of our own; answers the browser of one of the staff."""
-    options = dict(app.conf.broker_transport_options)
-    app.conf.broker_transport_options = {**options, "global_keyprefix": f"test-{uuid.uuid4().hex[:8]}:"}
-    app._after_fork()
-    org_file = tmp_path / "org.yaml"
-    org_file.write_text(ORG_FILE, encoding="utf-8")
-    seed_if_empty(str(org_file), now=clock.now())
-    settings.TEM_EXPORT_DIR = tmp_path / "exports"
-    yield admin_client
-    app.conf.broker_transport_options = options
-    app._after_fork()
-
-
-def run(kind: str, **asked: Any) -> Run:
-    slot = f"{kind} {Run.objects.count()}"
-    done = drain(pipeline.start(kind, slot=slot, now=clock.now(), **asked))
-    assert done.state in ("done", "partial"), done.reason
-    return done
 
 
 def status(browser: Browser) -> dict[str, Any]:
@@ -84,44 +53,16 @@ def test_the_closed_list_is_the_one_that_was_promised() -> None:
 # --- the demo: a company with everything that projects go through ----------------------------------
 
 
-class Demo:
-    """The made-up GitLab, in a process of its own."""
-
-    def __init__(self) -> None:
-        command = [sys.executable, "-m", "demo", "--projects", "20", "--days", "22", "--pace", "0.1"]
-        self.process = subprocess.Popen(command, cwd=tem.BASE_DIR, stdout=subprocess.PIPE, text=True)
-        line = self.process.stdout.readline() if self.process.stdout else ""
-        self.url = line.rpartition(" ")[2].strip()
-
-    def number_of(self, path: str) -> int:
-        return json.loads(self._ask(f"/api/v4/projects/{path.replace('/', '%2F')}"))["id"]
-
-    def forbid(self, *projects: int) -> None:
-        self._ask("/-/demo/faults", json.dumps({"forbid_project": list(projects)}).encode())
-
-    def _ask(self, path: str, body: bytes | None = None) -> bytes:
-        connection = http.client.HTTPConnection(self.url.rpartition("/")[2], timeout=10)
-        connection.request("GET" if body is None else "POST", path, body, {"PRIVATE-TOKEN": DEMO_TOKEN})
-        told = connection.getresponse().read()
-        connection.close()
-        return told
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(timeout=10)
-
-
 @pytest.fixture
 def demo(settings) -> Iterator[Demo]:
-    gitlab = Demo()
-    settings.GITLAB_URL, settings.GITLAB_TOKEN = gitlab.url, DEMO_TOKEN
-    yield gitlab
-    gitlab.stop()
+    with Demo("--projects", "20", "--days", "22", "--pace", "0.1") as gitlab:
+        settings.GITLAB_URL, settings.GITLAB_TOKEN = gitlab.url, DEMO_TOKEN
+        yield gitlab
 
 
 def test_a_whole_company_is_covered_and_the_rest_is_named(house: Browser, demo: Demo) -> None:
     demo.forbid(demo.number_of("toman/exchange/custody/vault"))
-    run("backfill", days=3)
+    run_through("backfill", days=3)
     told, written = status(house), file_of_yesterday(house)
     assert (told["included"], told["active"]) == (19, 20)
     assert told["ratio"] >= 0.95
@@ -141,7 +82,7 @@ def test_a_whole_company_is_covered_and_the_rest_is_named(house: Browser, demo: 
     assert not [path for path in seen if not path.startswith("toman/")]  # a fork of somebody's, a guest
 
     demo.forbid()
-    run("incremental")
+    run_through("incremental")
     assert status(house)["ratio"] == 1
     assert left_out(status(house)) == {
         "toman/exchange/custody/sunset": "pending_deletion",
@@ -195,7 +136,7 @@ NEVER_COLLECTED = {
 
 
 def test_whoever_is_left_out_is_listed_with_the_reason(house: Browser, plain: World) -> None:
-    run("backfill", days=2)
+    run_through("backfill", days=2)
     told = status(house)
     assert left_out(told) == NEVER_COLLECTED
     assert left_out(file_of_yesterday(house)["coverage"]) == NEVER_COLLECTED
@@ -208,12 +149,12 @@ def test_whoever_is_left_out_is_listed_with_the_reason(house: Browser, plain: Wo
 
 
 def test_the_list_follows_what_becomes_of_the_projects(house: Browser, plain: World) -> None:
-    run("backfill", days=2)
+    run_through("backfill", days=2)
     plain["/groups/toman/c-side/projects"].clear()  # the shop moved away
     plain["/groups/toman/exchange/projects"][0]["path_with_namespace"] = "toman/exchange/trading/motor"
     vault = plain["/groups/toman/core/projects"][4]
     plain["/projects/204"] = vault  # somebody let us in
-    run("incremental")
+    run_through("incremental")
     assert left_out(status(house)) == {
         "toman/core/blank": "empty",
         "toman/core/leaving": "pending_deletion",
