@@ -7,12 +7,14 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+import numpy as np
+
 from apps.collector.models import Project, Server
 from apps.metrics.entities import shown
-from apps.metrics.fold import NOTHING, Value, days_of, rounded, running_for, value_of
+from apps.metrics.fold import NOTHING, Entries, Members, Value, fold, rounded
 from apps.metrics.models import Finding, Scope
 from apps.metrics.registry import by_key
-from apps.metrics.rollup import end_of_day_ms, entries_of, projects_by_scope, why
+from apps.metrics.rollup import end_of_day_ms, projects_by_scope
 from apps.metrics.samples import entities, read
 from apps.metrics.words import Aggregate, Metric, Shape, Unit, Window
 from tem import clock
@@ -111,10 +113,18 @@ def _begins_before_history(window: Window, day: dt.date) -> bool:
 def _folded(metric: Metric, rows: list[tuple[int, str, int]], window: Window, day: dt.date) -> Value:
     if not metric.rows:
         return NOTHING
-    running, number = running_for(metric), day.toordinal()
-    entries = entries_of((value for *_, value in rows), day)
-    list(days_of(entries, running, first=number, last=number))
-    return value_of(metric, running, window=window, end_of_day_ms=end_of_day_ms(day))
+    number = day.toordinal()
+    entries = Entries.of([(0, number, number + 1, value, 1) for *_, value in rows])
+    ends = np.array([end_of_day_ms(day)], dtype=np.int64)
+    (found,) = fold([metric], entries, Members.of([[0]]), window=window, first=number, ends=ends)
+    return found.value(0, 0)
+
+
+def why(value: Value, missing: list[str]) -> str:
+    """Why there is no value: a project that cannot be measured explains it better than an empty window."""
+    if value.numerator is not None:
+        return ""
+    return missing[0] if missing else "no_sample"
 
 
 def _entities(metric: Metric, rows: list[tuple[int, str, int]], *, day: dt.date) -> list[Entity]:

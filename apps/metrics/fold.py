@@ -2,29 +2,27 @@
 
 An entry is in the value of every day from `enter` until before `leave`. A point enters on its day and leaves
 when the window has passed it; an interval enters and leaves with the ends of days that it spans. Days are
-numbers (`date.toordinal`), so that a window is a subtraction.
+numbers (`date.toordinal`), so that a window is a subtraction. Every day of every scope is folded at once:
+what adds up by sums of what enters and leaves, percentiles by two order statistics (`order.py`).
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from apps.metrics.words import Aggregate, Metric, Shape, Window
+import numpy as np
+
+from apps.metrics.intervals import NONE, Integers, ranks, wilson
+from apps.metrics.order import Order
+from apps.metrics.words import Aggregate, Metric, Shape, Unit, Window
 
 NEVER = 10**9
 """A day that does not come: the `leave` of what has not ended."""
 
-
-class Entry(NamedTuple):
-    """One contribution, or the sum of several that enter and leave together (`n` of them)."""
-
-    enter: int
-    leave: int
-    value: int
-    n: int = 1
+PLACES = 10_000
+"""Published values are told in ten-thousandths."""
 
 
 class Value(NamedTuple):
@@ -38,131 +36,162 @@ class Value(NamedTuple):
 NOTHING = Value(None, None, 0)
 
 
-class Running(Protocol):
-    """A sample that changes from one day to the next."""
+class Entries(NamedTuple):
+    """Contributions as columns; one may be the sum of several that enter and leave together (`n` of them)."""
 
-    @property
-    def n(self) -> int: ...
+    project: Integers
+    enter: Integers
+    leave: Integers
+    value: Integers
+    n: Integers
 
-    def add(self, value: int, n: int) -> None: ...
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int]]) -> Entries:
+        """From (project, enter, leave, value, n)."""
+        return cls(*np.array(rows, dtype=np.int64).reshape(-1, len(cls._fields)).T)
 
-    def remove(self, value: int, n: int) -> None: ...
-
-
-class Totals:
-    """What adds up."""
-
-    def __init__(self) -> None:
-        self.total = self._n = 0
-
-    @property
-    def n(self) -> int:
-        return self._n
-
-    def add(self, value: int, n: int) -> None:
-        self.total += value
-        self._n += n
-
-    def remove(self, value: int, n: int) -> None:
-        self.total -= value
-        self._n -= n
+    def within(self, projects: Integers) -> Entries:
+        """Those of some projects."""
+        chosen = np.isin(self.project, projects)
+        return Entries(*(column[chosen] for column in self))
 
 
-class Ordered:
-    """What has to be kept in order, for percentiles."""
+@dataclass(frozen=True)
+class Members:
+    """Which projects the scopes consist of: a project for each scope that it is in. Scopes are 0, 1, ..."""
 
-    def __init__(self) -> None:
-        self.values: list[int] = []
+    scopes: int
+    scope: Integers
+    project: Integers
 
-    @property
-    def n(self) -> int:
-        return len(self.values)
+    @classmethod
+    def of(cls, groups: Sequence[Sequence[int]]) -> Members:
+        """From the projects of each scope."""
+        scope = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+        project = np.array([project for group in groups for project in group], dtype=np.int64)
+        by_project = np.argsort(project, kind="stable")
+        return cls(len(groups), scope[by_project], project[by_project])
 
-    def add(self, value: int, n: int) -> None:
-        insort(self.values, value)
+    def without(self, projects: Sequence[int]) -> Members:
+        """The same scopes, made of other projects only."""
+        kept = ~np.isin(self.project, np.array(projects, dtype=np.int64))
+        return Members(self.scopes, self.scope[kept], self.project[kept])
 
-    def remove(self, value: int, n: int) -> None:
-        del self.values[bisect_left(self.values, value)]
-
-
-def days_of(entries: Iterable[Entry], running: Running, *, first: int, last: int) -> Iterator[int]:
-    """Bring `running` to the state of each day from `first` to `last`, and yield the day."""
-    enters: dict[int, list[Entry]] = defaultdict(list)
-    leaves: dict[int, list[Entry]] = defaultdict(list)
-    for entry in entries:
-        start = max(entry.enter, first)
-        if start < entry.leave and start <= last:
-            enters[start].append(entry)
-            leaves[entry.leave].append(entry)
-    for day in range(first, last + 1):
-        for entry in leaves.get(day, ()):
-            running.remove(entry.value, entry.n)
-        for entry in enters.get(day, ()):
-            running.add(entry.value, entry.n)
-        yield day
+    def spread(self, projects: Integers) -> tuple[Integers, Integers]:
+        """(which, scope): every position in `projects` once for each scope that its project is in."""
+        first = np.searchsorted(self.project, projects, side="left")
+        times = np.searchsorted(self.project, projects, side="right") - first
+        which = np.repeat(np.arange(len(projects)), times)
+        begins = np.repeat(np.cumsum(times) - times, times)
+        return which, self.scope[np.repeat(first, times) + np.arange(len(which)) - begins]
 
 
-def running_for(metric: Metric) -> Running:
-    """What keeps the metric's sample: order only where the metric asks for it."""
-    return Ordered() if metric.aggregate.tenths is not None else Totals()
+class Folded(NamedTuple):
+    """A metric's values: a row for each scope, a column for each day. No value: `numerator` is NONE.
+
+    `low` and `high` bound the true value with 95 % confidence, in ten-thousandths; NONE where the sample
+    does not bound it, or where the metric is neither a ratio nor a percentile.
+    """
+
+    numerator: Integers
+    denominator: Integers
+    n: Integers
+    low: Integers
+    high: Integers
+
+    def value(self, scope: int, day: int) -> Value:
+        """One of them, by its row and column."""
+        n = int(self.n[scope, day])
+        if self.numerator[scope, day] == NONE:
+            return Value(None, None, n)
+        return Value(int(self.numerator[scope, day]), int(self.denominator[scope, day]), n)
 
 
-def value_of(metric: Metric, running: Running, *, window: Window, end_of_day_ms: int) -> Value:
-    """The metric's value over the sample as it stands. `end_of_day_ms`: for ages, the day's end in ms."""
-    if metric.aggregate is Aggregate.COUNT:
-        count = running.total if isinstance(running, Totals) else running.n
-        return _count(metric, count, window=window)
-    if not running.n:
-        return NOTHING
-    if isinstance(running, Ordered):
-        return _percentile(metric, running.values, end_of_day_ms=end_of_day_ms)
-    assert isinstance(running, Totals)
-    return Value(running.total, running.n * metric.unit.scale, running.n)
+def fold(
+    metrics: Sequence[Metric],
+    entries: Entries,
+    members: Members,
+    *,
+    window: Window,
+    first: int,
+    ends: Integers,
+) -> list[Folded]:
+    """The values of metrics that share a sample, for every scope and every day from `first` on.
+
+    `ends`: the instant that ends each of the days, in ms since 1970.
+    """
+    days = len(ends)
+    enter, leave = (np.clip(at - first, 0, days) for at in (entries.enter, entries.leave))
+    inside = enter < leave
+    placed = Entries(entries.project[inside], enter[inside], leave[inside], entries.value[inside],
+                     entries.n[inside])  # fmt: skip
+    if metrics[0].aggregate.tenths is None:
+        total, n = (_sums(placed, column, members, days) for column in (placed.value, placed.n))
+        return [_added(metric, total, n, window) for metric in metrics]
+    which, scope = members.spread(placed.project)
+    order = Order(scope, *(column[which] for column in (placed.value, placed.enter, placed.leave)),
+                  scopes=members.scopes, days=days)  # fmt: skip
+    return [_percentile(metric, order, ends) for metric in metrics]
 
 
-def _count(metric: Metric, count: int, *, window: Window) -> Value:
+def _sums(placed: Entries, column: Integers, members: Members, days: int) -> Integers:
+    """What a column adds up to, by scope and day: per project first, so that wide scopes cost no more."""
+    projects, at = np.unique(placed.project, return_inverse=True)
+    change = np.zeros((len(projects), days + 1), dtype=np.int64)
+    np.add.at(change, (at, placed.enter), column)
+    np.subtract.at(change, (at, placed.leave), column)
+    of_projects = np.cumsum(change[:, :days], axis=1)
+    which, scope = members.spread(projects)
+    found = np.zeros((members.scopes, days), dtype=np.int64)
+    np.add.at(found, scope, of_projects[which])
+    return found
+
+
+def _added(metric: Metric, total: Integers, n: Integers, window: Window) -> Folded:
     """A weekly count over another window is told per seven days."""
-    if metric.is_weekly and window.days != 7:
-        return Value(count * 7, window.days, count)
-    return Value(count, 1, count)
+    unbounded = np.full_like(n, NONE)
+    if metric.aggregate is Aggregate.COUNT:
+        times, of = (7, window.days) if metric.is_weekly and window.days != 7 else (1, 1)
+        return Folded(total * times, np.full_like(n, of), total, unbounded, unbounded)
+    numerator = np.where(n > 0, total, NONE)
+    low, high = wilson(total, n) if metric.unit is Unit.RATIO else (unbounded, unbounded)
+    return Folded(numerator, n * metric.unit.scale, n, low, high)
 
 
-def _percentile(metric: Metric, values: list[int], *, end_of_day_ms: int) -> Value:
+def _percentile(metric: Metric, order: Order, ends: Integers) -> Folded:
     """Linear between two order statistics, as `percentile_cont` has it, without its doubles."""
-    tenths = metric.aggregate.tenths
+    tenths, n = metric.aggregate.tenths, order.n
     assert tenths is not None
-    whole, part = divmod(tenths * (len(values) - 1), 10)
-    following = min(whole + 1, len(values) - 1)
-    if metric.shape is Shape.AGE:  # the oldest has the smallest `since`
-        low, high = (end_of_day_ms - values[-1 - at] for at in (whole, following))
-    else:
-        low, high = values[whole], values[following]
-    return Value(low * (10 - part) + high * part, 10 * metric.unit.scale, len(values))
+    known = n > 0
+    whole, part = np.divmod(tenths * np.maximum(n - 1, 0), 10)
+
+    def at(rank: Integers, where: Integers) -> Integers:
+        if metric.shape is Shape.AGE:  # the oldest has the smallest `since`
+            return ends - order.at(n - 1 - rank, where=where)
+        return order.at(rank, where=where)
+
+    below = at(whole, known)
+    above = np.where(part > 0, at(whole + 1, known & (part > 0)), below)
+    numerator = np.where(known, below * (10 - part) + above * part, NONE)
+    bounds = []
+    for rank in ranks(n, tenths=tenths):
+        bounded = known & (rank != NONE)
+        bounds.append(np.where(bounded, published(at(rank, bounded), metric.unit.scale), NONE))
+    return Folded(numerator, np.full_like(n, 10 * metric.unit.scale), n, *bounds)
 
 
-def distinct(points: Iterable[tuple[str, int, int]], *, days: int) -> list[Entry]:
-    """(entity, day, 0 or 1) as entries in which an entity counts once a window, by its greatest value."""
-    present: dict[str, set[int]] = defaultdict(set)
-    positive: dict[str, set[int]] = defaultdict(set)
-    for entity, day, value in points:
-        present[entity].add(day)
-        if value:
-            positive[entity].add(day)
-    entries = [Entry(a, b, 0, 1) for seen in present.values() for a, b in _spans(seen, days)]
-    return entries + [Entry(a, b, 1, 0) for seen in positive.values() for a, b in _spans(seen, days)]
+_SMALL = 2**62 // (2 * PLACES)
 
 
-def _spans(seen: set[int], days: int) -> Iterator[tuple[int, int]]:
-    """The days on which a window of so many days holds at least one of those seen."""
-    start = end = None
-    for day in sorted(seen):
-        if start is None or end is None or day > end:
-            if start is not None and end is not None:
-                yield start, end
-            start = day
-        end = day + days
-    if start is not None and end is not None:
-        yield start, end
+def published(numerator: Integers, denominator: Integers | int) -> Integers:
+    """Quotients in ten-thousandths, halves away from zero, exactly. Defined where the denominator is > 0."""
+    divisor = np.maximum(denominator, 1)
+    if np.max(divisor, initial=0) > _SMALL:
+        divisor = divisor.astype(object)  # Python's integers have no end
+    size = np.abs(numerator)
+    whole, rest = size // divisor, size % divisor
+    units = whole * PLACES + (2 * PLACES * rest + divisor) // (2 * divisor)
+    return (np.sign(numerator) * units).astype(np.int64)
 
 
 def rounded(value: Value) -> str | None:
@@ -170,6 +199,11 @@ def rounded(value: Value) -> str | None:
     if value.numerator is None or value.denominator is None:
         return None
     numerator, denominator = abs(value.numerator), value.denominator
-    units = (2 * numerator * 10_000 + denominator) // (2 * denominator)
-    sign = "-" if value.numerator < 0 and units else ""
-    return f"{sign}{units // 10_000}.{units % 10_000:04d}"
+    units = (2 * numerator * PLACES + denominator) // (2 * denominator)
+    return told(-units if value.numerator < 0 else units)
+
+
+def told(units: int) -> str:
+    """Ten-thousandths as a number with four places."""
+    sign = "-" if units < 0 else ""
+    return f"{sign}{abs(units) // PLACES}.{abs(units) % PLACES:04d}"

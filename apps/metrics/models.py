@@ -288,6 +288,11 @@ class MetricDaily(models.Model):
     numerator = models.BigIntegerField(null=True)
     denominator = models.BigIntegerField(null=True)
     value = models.DecimalField(max_digits=24, decimal_places=4, null=True)
+    low = models.DecimalField(
+        max_digits=24, decimal_places=4, null=True,
+        help_text="Lower end of the 95 % interval of a ratio or percentile; null where the sample has none.",
+    )  # fmt: skip
+    high = models.DecimalField(max_digits=24, decimal_places=4, null=True, help_text="Its upper end.")
     n = models.BigIntegerField()
     reason = models.CharField(
         max_length=32, blank=True, help_text="Why there is no value, from the closed list."

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
-from django.db import connection, transaction
+import numpy as np
+from django.db import transaction
 
-from apps.metrics.fold import NOTHING, Entry, Value, days_of, rounded, running_for, value_of
+from apps.metrics.fold import Folded, Members, Value, fold
+from apps.metrics.intervals import NONE, Integers
 from apps.metrics.models import MetricDaily, PlacedProject, Scope
 from apps.metrics.registry import METRICS
 from apps.metrics.samples import Sample, read
-from apps.metrics.words import Metric, Shape, Window
+from apps.metrics.storing import REASONS, Series, store
+from apps.metrics.words import Metric, Window
 from tem import clock
 
 
 @dataclass(frozen=True)
 class Rolled:
-    """One value of one scope on one day, with the reason where there is none."""
+    """One value of one scope on one day, with the reason where there is none.
+
+    `low` and `high` bound it with 95 % confidence, in ten-thousandths; None where nothing does.
+    """
 
     day: dt.date
     value: Value
     reason: str
+    low: int | None = None
+    high: int | None = None
 
 
 def roll_up(*, first: dt.date, last: dt.date, history_from: dt.date | None) -> int:
@@ -33,106 +40,74 @@ def roll_up(*, first: dt.date, last: dt.date, history_from: dt.date | None) -> i
     Answers how many rows were written: none where the values stand already. `history_from` is the first day
     of the collected history; days before it have no values. Readers see the old values or the new.
     """
-    if history_from is None:
+    if history_from is None or last < max(first, history_from):
         return 0
-    first = max(first, history_from)
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("drop table if exists rolled")
-        cursor.execute("create temporary table rolled (like metric_daily) on commit drop")
-        cursor.execute("alter table rolled drop column id")
-        for rows in _rows_by_sample(first=first, last=last, history_from=history_from):
-            with cursor.copy(f"copy rolled ({_COLUMNS}) from stdin") as copy:
-                for row in rows:
-                    copy.write_row(row)
-        cursor.execute(_STORE, {"first": first, "last": last})
-        stored: int = cursor.fetchone()[0]
-    return stored
-
-
-_COLUMNS = 'day, metric, "window", scope_id, numerator, denominator, value, n, reason'
-_STORE = f"""
-    with gone as (
-        delete from metric_daily m
-         where m.day between %(first)s and %(last)s
-           and not exists (
-               select from rolled r
-                where (r.scope_id, r.metric, r."window", r.day) = (m.scope_id, m.metric, m."window", m.day)
-           )
-        returning 1
-    ), new as (
-        insert into metric_daily as m ({_COLUMNS})
-        select {_COLUMNS} from rolled
-        on conflict (scope_id, metric, "window", day) do update
-           set numerator = excluded.numerator, denominator = excluded.denominator, value = excluded.value,
-               n = excluded.n, reason = excluded.reason
-         where (m.numerator, m.denominator, m.n, m.reason)
-            is distinct from (excluded.numerator, excluded.denominator, excluded.n, excluded.reason)
-        returning 1
-    )
-    select (select count(*) from gone) + (select count(*) from new)
-"""
-
-
-def _rows_by_sample(
-    *, first: dt.date, last: dt.date, history_from: dt.date
-) -> Iterator[Iterator[tuple[object, ...]]]:
-    """The rows of metrics that share a sample, sample by sample: each is read before its rows are made."""
-    members = projects_by_scope()
-    for _, group in groupby(METRICS, key=lambda m: (m.rows, m.window, m.shape, m.needs, m.unmeasured)):
-        together = list(group)
-        sample = read(together[0], window=together[0].window, first=first, last=last)
-        folded = (
-            (scope, fold(together, sample, projects, together[0].window, first, last, history_from))
-            for scope, projects in members.items()
+    first, groups = max(first, history_from), projects_by_scope()
+    members = Members.of(list(groups.values()))
+    with transaction.atomic():
+        samples = _samples(first, last)  # all are read before a COPY holds the line
+        made = (
+            one
+            for metrics, sample in samples
+            for one in folded(metrics, sample, members, metrics[0].window, first, last, history_from)
         )
-        yield (_row(scope, metric, rolled) for scope, values in folded for metric, rolled in values)
+        return store(made, scopes=list(groups), first=first, last=last)
 
 
-def _row(scope: int, metric: Metric, rolled: Rolled) -> tuple[object, ...]:
-    exact = rolled.value
-    return (
-        rolled.day, metric.key, metric.window.value, scope,
-        exact.numerator, exact.denominator, rounded(exact), exact.n, rolled.reason,
-    )  # fmt: skip
+def _samples(first: dt.date, last: dt.date) -> list[tuple[list[Metric], Sample]]:
+    """Metrics that share a sample, with that sample."""
+    groups: dict[object, list[Metric]] = defaultdict(list)
+    for m in METRICS:
+        adds_up = m.aggregate.tenths is None
+        groups[m.rows, adds_up, m.window, m.shape, m.needs, m.unmeasured].append(m)
+    return [
+        (together, read(together[0], window=together[0].window, first=first, last=last))
+        for together in groups.values()
+    ]
 
 
-def fold(
+def folded(
     metrics: Sequence[Metric],
     sample: Sample,
-    projects: Iterable[int],
+    members: Members,
     window: Window,
     first: dt.date,
     last: dt.date,
     history_from: dt.date,
-) -> Iterator[tuple[Metric, Rolled]]:
-    """The values of metrics that share a sample, for one scope, day by day."""
-    members = list(projects)
-    measured = [project for project in members if project not in sample.unmeasured]
-    missing = sorted(sample.unmeasured[project] for project in members if project in sample.unmeasured)
-    entries = [entry for project in measured for entry in sample.entries.get(project, ())]
-    whole = history_from.toordinal() + window.days - 1
-    running = running_for(metrics[0])
-    is_aged = metrics[0].shape is Shape.AGE
-    for number in days_of(entries, running, first=first.toordinal(), last=last.toordinal()):
-        day = dt.date.fromordinal(number)
-        for metric in metrics:
-            if missing and not measured:
-                yield metric, Rolled(day, NOTHING, missing[0])
-            elif not metric.rows:
-                yield metric, Rolled(day, NOTHING, "no_sample")
-            elif number < whole:
-                yield metric, Rolled(day, NOTHING, "before_history")
-            else:
-                end = end_of_day_ms(day) if is_aged else 0
-                value = value_of(metric, running, window=window, end_of_day_ms=end)
-                yield metric, Rolled(day, value, why(value, missing))
+) -> Iterator[Series]:
+    """The values of metrics that share a sample, with the reasons where there are none."""
+    days = clock.days_between(first, last)
+    ends = np.array([end_of_day_ms(day) for day in days], dtype=np.int64)
+    measured = members.without(list(sample.unmeasured))
+    values = fold(metrics, sample.entries, measured, window=window, first=first.toordinal(), ends=ends)
+    missing = _missing(members, sample.unmeasured)
+    some = np.bincount(measured.scope, minlength=members.scopes) > 0
+    nowhere = (missing != 0) & ~some
+    ordinals = np.arange(len(days)) + first.toordinal()
+    early = ordinals < history_from.toordinal() + window.days - 1
+    for metric, found in zip(metrics, values, strict=True):
+        why = np.where(missing != 0, missing, 1)[:, None] * (found.numerator == NONE)
+        why = np.where(early, REASONS.index("before_history"), why)
+        if not metric.rows:
+            why = np.full_like(why, REASONS.index("no_sample"))
+        why = np.where(nowhere[:, None], missing[:, None], why)
+        yield Series(metric, window, _without(found, why != 0), why)
 
 
-def why(value: Value, missing: list[str]) -> str:
-    """Why there is no value: a project that cannot be measured explains it better than an empty window."""
-    if value.numerator is not None:
-        return ""
-    return missing[0] if missing else "no_sample"
+def _missing(members: Members, unmeasured: dict[int, str]) -> Integers:
+    """For each scope the first, by name, of the reasons why projects in it cannot be measured; else 0."""
+    found = np.zeros(members.scopes, dtype=np.int64)
+    for reason in sorted(set(unmeasured.values()), reverse=True):
+        projects = [project for project, why in unmeasured.items() if why == reason]
+        found[members.scope[np.isin(members.project, projects)]] = REASONS.index(reason)
+    return found
+
+
+def _without(found: Folded, gone: Integers) -> Folded:
+    nothing = (np.where(gone, NONE, column) for column in (found.low, found.high))
+    return Folded(
+        np.where(gone, NONE, found.numerator), found.denominator, np.where(gone, 0, found.n), *nothing
+    )
 
 
 def end_of_day_ms(day: dt.date) -> int:
@@ -159,8 +134,25 @@ def values_of(
     """Any window over any days for one scope, on demand: the same statement, the same fold."""
     projects = projects_by_scope().get(scope.pk, [])
     sample = read(metric, window=window, first=first, last=last, projects=projects)
-    folded = fold([metric], sample, projects, window, first, last, history_from)
-    return [rolled for _, rolled in folded]
+    (series,) = folded([metric], sample, Members.of([projects]), window, first, last, history_from)
+    return rolled(series, first=first, scope=0)
+
+
+def rolled(series: Series, *, first: dt.date, scope: int) -> list[Rolled]:
+    """The days of one scope, by its place among the scopes."""
+    found = series.folded
+    return [
+        Rolled(
+            first + dt.timedelta(days=day),
+            found.value(scope, day),
+            REASONS[series.why[scope, day]],
+            *(
+                None if bound[scope, day] == NONE else int(bound[scope, day])
+                for bound in (found.low, found.high)
+            ),
+        )
+        for day in range(found.n.shape[1])
+    ]
 
 
 def stored(metric: Metric, scope: Scope, day: dt.date) -> MetricDaily | None:
@@ -168,8 +160,3 @@ def stored(metric: Metric, scope: Scope, day: dt.date) -> MetricDaily | None:
     return MetricDaily.objects.filter(
         metric=metric.key, scope=scope, day=day, window=metric.window.value
     ).first()
-
-
-def entries_of(contributions: Iterable[int], day: dt.date) -> list[Entry]:
-    """Contributions of one day as entries, to be folded like any others."""
-    return [Entry(day.toordinal(), day.toordinal() + 1, value) for value in contributions]

@@ -3,56 +3,91 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection
 
-from apps.metrics.fold import NEVER, Entry, distinct
+from apps.metrics.binary import columns_of
+from apps.metrics.fold import NEVER, Entries
 from apps.metrics.words import Metric, Shape, Window
 from tem import clock
 
+# Days are numbers, counted by the midnights that begin them: %(before)s is the day before the first of those.
 # An entity is in the value at the end of day D if from <= EOD(D) < to. EOD(D) is the midnight that ends D, so
 # the first such day is that of the instant just before `from`, and `to` ends it likewise.
-_DAY_OF_AT = "(r.at at time zone %(zone)s)::date"
-_FIRST_END_OF = "((r.{} - interval '1 microsecond') at time zone %(zone)s)::date"
+_DAY_OF_AT = "%(before)s + width_bucket(r.at, %(midnights)s::timestamptz[])"
+_FIRST_END_OF = "%(before)s + width_bucket(r.{} - interval '1 microsecond', %(midnights)s::timestamptz[])"
 _FROM, _TO = _FIRST_END_OF.format("from_at"), _FIRST_END_OF.format("to_at")
 _PASSED = f"{_DAY_OF_AT} + %(days)s"
 _ENTER_LEAVE = {
     Shape.POINT: (_DAY_OF_AT, _PASSED),
     Shape.DISTINCT: (_DAY_OF_AT, _PASSED),
-    Shape.INTERVAL: (_FROM, _TO),
-    Shape.AGE: (_FROM, _TO),
-    Shape.MIXED: (f"coalesce({_DAY_OF_AT}, {_FROM})", f"least({_PASSED}, {_TO})"),  # least() skips nulls
+    Shape.INTERVAL: (_FROM, f"coalesce({_TO}, {NEVER})"),
+    Shape.AGE: (_FROM, f"coalesce({_TO}, {NEVER})"),
+    Shape.MIXED: (f"coalesce({_DAY_OF_AT}, {_FROM})", f"coalesce(least({_PASSED}, {_TO}), {NEVER})"),
+}  # least() skips nulls
+# What lies outside the days that are asked for, said so that an index on the instant can be used.
+_NEAR_POINT = "r.at >= %(since)s and r.at < %(until)s"
+_NEAR_INTERVAL = "r.from_at <= %(until)s and (r.to_at is null or r.to_at > %(since)s)"
+_NEAR = {
+    Shape.POINT: _NEAR_POINT,
+    Shape.DISTINCT: _NEAR_POINT,
+    Shape.INTERVAL: _NEAR_INTERVAL,
+    Shape.AGE: _NEAR_INTERVAL,
+    Shape.MIXED: "true",
 }
-_VALUE = {Shape.AGE: "(extract(epoch from r.since) * 1000)::bigint"}
+_VALUE = {Shape.AGE: "(extract(epoch from r.since) * 1000)"}
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A metric's entries by project, and why some projects have none."""
+    """A metric's entries, and why some projects have none."""
 
-    entries: dict[int, list[Entry]] = field(default_factory=dict)
+    entries: Entries
     unmeasured: dict[int, str] = field(default_factory=dict)
 
 
 def placed_rows(metric: Metric) -> str:
-    """SQL: each row of the sample with project, entity, `enter` and `leave` as dates, and its value.
+    """SQL: each row of the sample with project, entity, `enter` and `leave` as numbers of days, and value.
 
-    Needs the parameters `zone` and `days`.
+    Only rows that some day of those asked for looks at. Its parameters are those of `parameters`.
     """
     enter, leave = _ENTER_LEAVE[metric.shape]
     return f"""
-        select r.project_id,
-               r.entity_id::text as entity_id,
-               {enter} as enter,
-               {leave} as leave,
-               ({_VALUE.get(metric.shape, "r.value")})::bigint as value
-          from ({metric.rows}) r
-          join placed_project using (project_id)
+        select project_id, entity_id, enter, leave, value
+          from (
+              select r.project_id,
+                     r.entity_id::text as entity_id,
+                     {enter} as enter,
+                     {leave} as leave,
+                     ({_VALUE.get(metric.shape, "r.value")})::bigint as value
+                from ({metric.rows}) r
+                join placed_project using (project_id)
+               where {_NEAR[metric.shape]}
+                 and (%(projects)s::bigint[] is null or r.project_id = any(%(projects)s::bigint[]))
+          ) placed
+         where enter <= %(last)s and leave > greatest(enter, %(first)s)
     """
+
+
+def parameters(
+    window: Window, *, first: dt.date, last: dt.date, projects: Iterable[int] | None = None
+) -> dict[str, Any]:
+    """What `placed_rows` has to be told to put a sample on the days from `first` to `last`."""
+    begin = first - dt.timedelta(days=window.days - 1)
+    midnights = [clock.midnight(day) for day in clock.days_between(begin, last + dt.timedelta(days=1))]
+    return {
+        "midnights": midnights,
+        "since": midnights[0],
+        "until": midnights[-1],
+        "before": begin.toordinal() - 1,
+        "days": window.days,
+        "first": first.toordinal(),
+        "last": last.toordinal(),
+        "projects": None if projects is None else list(projects),
+    }
 
 
 def read(
@@ -61,45 +96,37 @@ def read(
     """What any day from `first` to `last` looks at of the sample, summed where the metric adds up."""
     unmeasured = _unmeasured(metric)
     if not metric.rows:
-        return Sample(unmeasured=unmeasured)
-    parameters = _parameters(window, first=first, last=last, projects=projects)
-    if metric.shape is Shape.DISTINCT:
-        return Sample(_distinct(metric, parameters, days=window.days), unmeasured)
+        return Sample(Entries.of([]), unmeasured)
+    rows = (
+        _once(metric)
+        if metric.shape is Shape.DISTINCT
+        else f"select *, 1 as n from ({placed_rows(metric)}) r"
+    )
     adds_up = metric.aggregate.tenths is None
-    what = "sum(value)::bigint, count(*)" if adds_up else "value, 1"
+    what = "sum(value)::bigint, sum(n)::bigint" if adds_up else "value::bigint, n::bigint"
     grouped = "group by project_id, enter, leave" if adds_up else ""
-    entries: dict[int, list[Entry]] = defaultdict(list)
-    for project, enter, leave, value, n in _rows(
-        f"select project_id, enter, leave, {what} from ({placed_rows(metric)}) r where {_IN_RANGE} {grouped}",
-        parameters,
-    ):
-        entries[project].append(Entry(enter.toordinal(), leave.toordinal() if leave else NEVER, value, n))
-    return Sample(entries, unmeasured)
-
-
-_IN_RANGE = """enter <= %(last)s and (leave is null or leave > greatest(enter, %(first)s))
-           and (%(projects)s::bigint[] is null or project_id = any(%(projects)s))"""
-
-
-def _parameters(
-    window: Window, *, first: dt.date, last: dt.date, projects: Iterable[int] | None
-) -> dict[str, Any]:
-    chosen = None if projects is None else list(projects)
-    return {"zone": clock.zone().key, "days": window.days, "first": first, "last": last, "projects": chosen}
-
-
-def _distinct(metric: Metric, parameters: dict[str, Any], *, days: int) -> dict[int, list[Entry]]:
-    points: dict[int, list[tuple[str, int, int]]] = defaultdict(list)
-    sql = f"select project_id, entity_id, enter, value from ({placed_rows(metric)}) r where {_IN_RANGE}"
-    for project, entity, day, value in _rows(sql, parameters):
-        points[project].append((entity, day.toordinal(), value))
-    return {project: distinct(found, days=days) for project, found in points.items()}
-
-
-def _rows(sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    sql = f"select project_id::bigint, enter::bigint, leave::bigint, {what} from ({rows}) r {grouped}"
+    told = parameters(window, first=first, last=last, projects=projects)
     with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        return cursor.fetchall()
+        return Sample(Entries(*columns_of(cursor, sql, told, names=Entries._fields)), unmeasured)
+
+
+def _once(metric: Metric) -> str:
+    """SQL: each entity once in any window, by its greatest value: it leaves when it happens anew."""
+    of_entity = "over (partition by project_id, entity_id order by enter)"
+    return f"""
+        with event as (
+            select project_id, entity_id, enter, min(leave) as leave, max(value) as value
+              from ({placed_rows(metric)}) r
+             group by project_id, entity_id, enter
+        )
+        select project_id, enter, least(leave, lead(enter) {of_entity}) as leave, 0 as value, 1 as n
+          from event
+         union all
+        select project_id, enter, least(leave, lead(enter) {of_entity}), value, 0
+          from event
+         where value > 0
+    """
 
 
 def entities(
@@ -108,12 +135,16 @@ def entities(
     """(project, entity, contribution) of everything in the value of one day: the same rows, unfolded."""
     if not metric.rows:
         return []
-    parameters = _parameters(window, first=day, last=day, projects=projects)
-    what = "max(value)" if metric.shape is Shape.DISTINCT else "value"
-    grouped = "group by project_id, entity_id" if metric.shape is Shape.DISTINCT else ""
-    sql = f"""select project_id, entity_id, {what} from ({placed_rows(metric)}) r where {_IN_RANGE} {grouped}
-               order by project_id, entity_id"""
-    return [(project, entity, value) for project, entity, value in _rows(sql, parameters)]
+    once = metric.shape is Shape.DISTINCT
+    sql = f"""select project_id, entity_id, {"max(value)" if once else "value"} from ({placed_rows(metric)}) r
+               {"group by project_id, entity_id" if once else ""} order by project_id, entity_id"""
+    return _rows(sql, parameters(window, first=day, last=day, projects=projects))
+
+
+def _rows(sql: str, told: dict[str, Any]) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, told)
+        return cursor.fetchall()
 
 
 _REFUSED = """

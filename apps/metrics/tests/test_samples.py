@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import replace
+
 import pytest
 from django.db import connection
 
+from apps.metrics.fold import NEVER
 from apps.metrics.placement import place_all
-from apps.metrics.samples import placed_rows
+from apps.metrics.samples import parameters, placed_rows
 from apps.metrics.tests import builders
 from apps.metrics.tests.test_fold import metric
-from apps.metrics.words import Aggregate, Metric, Shape
+from apps.metrics.words import Aggregate, Shape, Window
 from apps.orgmap.place import OrgMap
 
 pytestmark = pytest.mark.django_db
@@ -22,15 +26,18 @@ def _one_repo() -> None:
 
 
 def spans(shape: Shape, rows: str, *, days: int = 30) -> list[tuple[str, str | None]]:
-    """(enter, leave) of each row, in the order of their entities."""
-    of = metric(Aggregate.MEAN, shape=shape)
-    of = Metric(**{**vars(of), "rows": rows})
+    """(enter, leave) of each row, in the order of their entities; asked for a year, from its first day on."""
+    of = replace(metric(Aggregate.MEAN, shape=shape), rows=rows)
+    asked = parameters(Window.D30, first=dt.date(2025, 1, 1), last=dt.date(2025, 12, 31))
     with connection.cursor() as cursor:
         cursor.execute(
-            f"select enter, leave from ({placed_rows(of)}) r order by entity_id",
-            {"zone": "Europe/Amsterdam", "days": days},
+            f"select enter, leave from ({placed_rows(of)}) r order by entity_id", {**asked, "days": days}
         )
-        return [(str(enter), leave and str(leave)) for enter, leave in cursor.fetchall()]
+        return [(day(enter), None if leave == NEVER else day(leave)) for enter, leave in cursor.fetchall()]
+
+
+def day(number: int) -> str:
+    return str(dt.date.fromordinal(number))
 
 
 def mixed(*rows: tuple[str | None, str | None, str | None], days: int = 30) -> list[tuple[str, str | None]]:

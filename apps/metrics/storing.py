@@ -1,0 +1,142 @@
+"""Writing values: straight in where a day has none yet, else where they differ from what stands."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from django.db import connection
+from django.db.backends.utils import CursorWrapper
+
+from apps.metrics.binary import HEAD, TAIL, Column, Dates, Null, Places, rows
+from apps.metrics.fold import Folded, published
+from apps.metrics.intervals import NONE, Integers
+from apps.metrics.words import Metric, Window
+from tem import clock
+
+REASONS = ("", "no_sample", "before_history", "not_on_this_tier", "feature_disabled", "no_access")
+"""Why there is no value; the first is said of what has one."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """The values of one metric: a row for each scope, a column for each day. `why`: places in REASONS."""
+
+    metric: Metric
+    window: Window
+    folded: Folded
+    why: Integers
+
+
+_COLUMNS = 'day, metric, "window", scope_id, numerator, denominator, value, low, high, n, reason'
+_SAID = "numerator, denominator, low, high, n, reason"
+_ONE_WRITER = 4_21  # any number that no other lock of the product has
+_FRESH = """
+    select day::date
+      from generate_series(%s::date, %s::date, interval '1 day') day
+     where not exists (select from metric_daily m where m.day = day::date)
+"""
+_STORE = f"""
+    with gone as (
+        delete from metric_daily m
+         where m.day = any(%(days)s)
+           and not exists (
+               select from rolled r
+                where (r.scope_id, r.metric, r."window", r.day) = (m.scope_id, m.metric, m."window", m.day)
+           )
+        returning 1
+    ), new as (
+        insert into metric_daily as m ({_COLUMNS})
+        select {_COLUMNS}
+          from rolled r
+         where not exists (
+             select from metric_daily m
+              where (r.scope_id, r.metric, r."window", r.day) = (m.scope_id, m.metric, m."window", m.day)
+                and ({", ".join(f"r.{c}" for c in _SAID.split(", "))})
+                    is not distinct from ({", ".join(f"m.{c}" for c in _SAID.split(", "))})
+         )
+        on conflict (scope_id, metric, "window", day) do update
+           set ({_SAID}, value) = row({", ".join(f"excluded.{c}" for c in _SAID.split(", "))}, excluded.value)
+        returning 1
+    )
+    select (select count(*) from gone) + (select count(*) from new)
+"""
+
+
+def store(made: Iterable[Series], *, scopes: Sequence[int], first: dt.date, last: dt.date) -> int:
+    """Make the values from `first` to `last` what `made` says, for `scopes` in its order; how many changed.
+
+    In the caller's transaction: another writer waits until it ends.
+    """
+    days = clock.days_between(first, last)
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_xact_lock(%s)", [_ONE_WRITER])
+        cursor.execute(_FRESH, [first, last])
+        fresh = {day for (day,) in cursor.fetchall()}
+        empty = np.array([day in fresh for day in days])
+        if empty.all():
+            return _copy(cursor, "metric_daily", made, scopes, first, empty)
+        kept = list(made)
+        written = _copy(cursor, "metric_daily", kept, scopes, first, empty) if fresh else 0
+        cursor.execute("drop table if exists pg_temp.rolled")
+        cursor.execute("create temporary table rolled (like metric_daily) on commit drop")
+        cursor.execute("alter table rolled drop column id")
+        _copy(cursor, "rolled", kept, scopes, first, ~empty)
+        cursor.execute("analyze rolled")
+        cursor.execute("set local work_mem = '128MB'")
+        cursor.execute(_STORE, {"days": [day for day in days if day not in fresh]})
+        return written + int(cursor.fetchone()[0])
+
+
+def _copy(
+    cursor: CursorWrapper,
+    table: str,
+    made: Iterable[Series],
+    scopes: Sequence[int],
+    first: dt.date,
+    days: Integers,
+) -> int:
+    """COPY the chosen days into a table; how many rows that were."""
+    count = 0
+    with cursor.copy(f"copy {table} ({_COLUMNS}) from stdin (format binary)") as copy:
+        copy.write(HEAD)
+        for one in made:
+            for size, text in _told(one, np.array(scopes, dtype=np.int64), first.toordinal(), days):
+                count += size
+                copy.write(text)
+        copy.write(TAIL)
+    return count
+
+
+def _told(one: Series, scopes: Integers, first: int, days: Integers) -> Iterator[tuple[int, bytes]]:
+    """The rows of a metric, those together that are null in the same columns and for the same reason."""
+    found = one.folded
+    scope, day = (index.ravel() for index in np.indices(found.n.shape))
+    like = (one.why * 4 + (found.low != NONE) * 2 + (found.high != NONE)).ravel()
+    for kind in np.unique(like):
+        chosen = np.flatnonzero((like == kind) & days[day])
+        at, bounded = (scope[chosen], day[chosen]), int(kind)
+        columns: Mapping[str, Column] = {
+            "day": Dates(day[chosen] + first),
+            "metric": one.metric.key,
+            "window": one.window.value,
+            "scope_id": scopes[scope[chosen]],
+            **_value(found.numerator[at], found.denominator[at], is_known=bounded < 4),
+            "low": Places(found.low[at]) if bounded & 2 else Null(),
+            "high": Places(found.high[at]) if bounded & 1 else Null(),
+            "n": found.n[at],
+            "reason": REASONS[bounded // 4],
+        }
+        yield len(chosen), rows(columns, count=len(chosen))
+
+
+def _value(numerator: Integers, denominator: Integers, *, is_known: bool) -> dict[str, Column]:
+    if not is_known:
+        return {"numerator": Null(), "denominator": Null(), "value": Null()}
+    return {
+        "numerator": numerator,
+        "denominator": denominator,
+        "value": Places(published(numerator, denominator)),
+    }
