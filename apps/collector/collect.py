@@ -6,8 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
-from zlib import crc32
+from typing import Any
 
 import structlog
 from django.db import transaction
@@ -19,27 +18,20 @@ from apps.collector.endpoints import ENDPOINTS
 from apps.collector.errors import GitlabRefused, RouteRefused
 from apps.collector.exclusions import admit, was_active_before_history
 from apps.collector.gone import Seen
-from apps.collector.marks import Mark, prove
+from apps.collector.marks import EVER, Mark, name_of, prove
 from apps.collector.models import Project
+from apps.collector.places import place_of
 from apps.collector.reading import Page, Place, Reading, Started
 from apps.collector.refusals import Refusals
 from apps.collector.rest import Rest
 from apps.collector.route import Route
 from apps.collector.server import Abilities
 from apps.collector.storing import in_groups, reader_of, store, with_last
+from apps.runs.ledger import Progress
 
 log = structlog.get_logger(__name__)
 LISTS_AT_ONCE = 4
-AGAIN = "merge_request_details:again"  # the books of looking once more at what is open
-PIPELINES_AGAIN = "unfinished_pipelines:again"
 LATELY = dt.timedelta(days=3)
-
-
-class Progress(Protocol):
-    """Where the counts of a step go; called in the transaction of each page."""
-
-    def save(self, *, rows: int = 0, requests: int = 0, cursor: dict[str, Any] | None = None) -> None:
-        """Add to the counts and extend the lease; raises where the step is no longer ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +163,7 @@ class _Collection:
             if getattr(route.source, "plain", True):
                 self._scan(endpoint, route, mark, {}, again=again)
             for query, is_open in _further(route, self._place):
-                extra = self._mark(name_of(endpoint, query))
+                extra = self._mark(name_of(endpoint.name, query))
                 if not extra.is_complete or (is_open and self._looks_again(extra)):
                     self._scan(endpoint, route, extra, query)
         except RouteRefused as refusal:
@@ -293,46 +285,8 @@ class _Collection:
         return self._counted - counted
 
 
-LONGEST_NAME = 64
-EVER = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-
-
 def _further(route: Route, place: Place) -> Iterator[tuple[dict[str, Any], bool]]:
     """Queries beside the main one, and whether they are for what is open."""
     if isinstance(route.source, Rest):
         yield from ((dict(query), True) for query in route.source.open)
         yield from ((query, False) for query in (route.source.once(place) if route.source.once else ()))
-
-
-def name_of(endpoint: Endpoint, query: dict[str, Any]) -> str:
-    """The name under which the books keep a further query of an entity."""
-    told = ",".join(f"{key}={value}" for key, value in sorted(query.items()))
-    return entity_name(f"{endpoint.name}:{told}")
-
-
-def entity_name(name: str) -> str:
-    """A name that fits the books: a long one keeps its start and is told apart by a checksum."""
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 9]}~{crc32(name.encode()):08x}"
-
-
-def place_of(project: Project) -> Place:
-    """What paths, queries and refusals need to know of a project."""
-    return Place(
-        project_id=project.pk,
-        path=project.path_with_namespace,
-        default_branch=project.default_branch,
-        empty=bool(project.empty_repo),
-        features={
-            "repository": project.repository_access_level,
-            "merge_requests": project.merge_requests_access_level,
-            "issues": project.issues_access_level,
-            "builds": project.builds_access_level,
-        },
-        numbers=numbers_of_projects(),
-    )
-
-
-def numbers_of_projects() -> dict[str, int]:
-    """The number of every project in scope whose issues merge requests may close, by path."""
-    projects = Project.objects.filter(in_scope=True).exclude(autoclose_issues=False)
-    return dict(projects.values_list("path_with_namespace", "project_id"))

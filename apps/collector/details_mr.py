@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db.models import F, Q
 
+from apps.collector.ancestry import Ancestry
 from apps.collector.closing import closed_issues, told_offline
 from apps.collector.due import Due
 from apps.collector.fields import (
@@ -39,7 +40,7 @@ from apps.collector.people import member, person
 from apps.collector.reading import Reading
 from apps.collector.route import Route
 from apps.collector.tables import Finder, Table
-from apps.collector.versions import FROM_PUSHES, Ancestry
+from apps.collector.versions import FROM_PUSHES
 
 _OF_MR = {"project_id": given("project_id"), "mr_id": given("mr_id")}
 

@@ -6,13 +6,18 @@ A mark moves only in the transaction of the last page.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
+from zlib import crc32
 
 from django.db import connection
 
 from apps.collector.models import IngestionState
 
+EVER = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+AGAIN = "merge_request_details:again"  # the books of looking once more at what is open
+PIPELINES_AGAIN = "unfinished_pipelines:again"
+LONGEST_NAME = 64
 OVERLAP = dt.timedelta(minutes=10)  # replicas lag and clocks differ; reading a little again is free
 _PROVE = """
     update ingestion_state
@@ -49,6 +54,15 @@ def begin(entity: str, projects: Collection[int], *, history: dt.datetime) -> No
         ],
         ignore_conflicts=True,
     )  # fmt: skip
+
+
+def name_of(entity: str, query: Mapping[str, Any]) -> str:
+    """The name under which the books keep a further query of an entity: a long one keeps its start and is
+    told apart by a checksum.
+    """
+    told = ",".join(f"{key}={value}" for key, value in sorted(query.items()))
+    name = f"{entity}:{told}"
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 9]}~{crc32(name.encode()):08x}"
 
 
 class Mark:

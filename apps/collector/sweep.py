@@ -21,16 +21,7 @@ from django.db import transaction
 
 from apps.collector.client import Client
 from apps.collector.closing_check import check_closing_words
-from apps.collector.collect import (
-    AGAIN,
-    EVER,
-    LISTS_AT_ONCE,
-    PIPELINES_AGAIN,
-    Progress,
-    entity_name,
-    name_of,
-    numbers_of_projects,
-)
+from apps.collector.collect import LISTS_AT_ONCE
 from apps.collector.details_ci import PIPELINES_OF_PROJECTS, UNFINISHED_PIPELINES
 from apps.collector.details_mr import GROUP_DETAILS, GROUP_DETAILS_OF_OPEN
 from apps.collector.endpoint import Endpoint
@@ -43,8 +34,9 @@ from apps.collector.endpoints import (
 )  # fmt: skip
 from apps.collector.errors import GitlabRefused, RouteRefused
 from apps.collector.harvest import project_in
-from apps.collector.marks import Mark, begin, prove
+from apps.collector.marks import AGAIN, EVER, PIPELINES_AGAIN, Mark, begin, name_of, prove
 from apps.collector.models import Project, Quarantine
+from apps.collector.places import numbers_of_projects
 from apps.collector.reading import Page, Place, Reading, Started
 from apps.collector.rest import Rest, moment_of
 from apps.collector.route import Route
@@ -52,6 +44,7 @@ from apps.collector.server import Abilities
 from apps.collector.shapes import Unread
 from apps.collector.storing import in_groups, reader_of, store
 from apps.collector.witnesses import Probe
+from apps.runs.ledger import Progress
 
 log = structlog.get_logger(__name__)
 DETAILS, UNFINISHED = AGAIN.partition(":")[0], PIPELINES_AGAIN.partition(":")[0]
@@ -182,7 +175,7 @@ class _Sweep:
         except GitlabRefused as refusal:
             log.info("list not swept", group=self._path, entity=endpoint.name, reason=str(refusal))
             return
-        names = [entity_name(name_of(endpoint, query)) if query else endpoint.name for query, _ in lists]
+        names = [name_of(endpoint.name, query) if query else endpoint.name for query, _ in lists]
         proof.add(names, covered)
         proof.add((one.name for one in ENDPOINTS if one.follows == endpoint.feature), covered - moved)
 

@@ -33,11 +33,6 @@ REVOKED = Reply(401, b'{"message":"401 Unauthorized"}')
 UNSCOPED = Reply(403, b'{"error":"insufficient_scope","scope":"api read_api"}')
 NO_PROJECT = Reply(200, b'{"data":{"project":null}}')
 
-FORGOTTEN = pytest.mark.xfail(
-    strict=True,
-    reason="a commit from before history has its signature by chance: if its pipeline was read after it",
-)
-
 Instead = Callable[[Asked], Reply | None]
 
 
@@ -141,7 +136,7 @@ def is_whole_but_for_checkout(line, client, whole) -> None:
     ("part", "entity", "reply"),
     [
         ("/merge_requests", "merge_requests", CLOSED),
-        pytest.param("/repository/", "commits", GONE, marks=FORGOTTEN),
+        ("/repository/", "commits", GONE),
         ("/issues", "issues", CLOSED),
         ("/pipelines", "pipelines", CLOSED),
     ],
