@@ -38,11 +38,6 @@ class NameVerdicts(OfProject):
     list_display = ("project", "rule", "name", "matches")
 
 
-@admin.register(models.LinkPosition)
-class Positions(OfProject):
-    list_display = ("project", "commit_id", "position", "is_mainline")
-
-
 @admin.register(models.DimRelease)
 class Releases(OfProject):
     list_display = ("tag_name", "project", "released_at", "semver_valid")
@@ -84,7 +79,7 @@ class JobGroups(OfProject):
 
 @admin.register(models.FactCommit)
 class CommitFacts(OfProject):
-    list_display = ("commit_id", "project", "committed_at", "is_direct_push", "is_signed")
+    list_display = ("commit_id", "project", "committed_at", "position", "is_direct_push", "is_signed")
 
 
 @admin.register(models.FactForcePush)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import semver
 from django.db.backends.utils import CursorWrapper
 
-from apps.metrics.graphs import Job, critical_path, mainline, positions, reaches
+from apps.metrics.graphs import History, Job, longest, schedule
 from apps.metrics.models import PlacedProject
 from apps.metrics.rollbacks import Deployment, Revert, rollbacks
 
@@ -94,14 +94,10 @@ def youngest(cursor: CursorWrapper, project: int, parents: Mapping[str, Sequence
     return next((commit for (commit,) in _rows(cursor, newest, [project]) if commit not in inner), None)
 
 
-def link_positions(cursor: CursorWrapper, project: int, *, head: str | None) -> Rows:
-    """(project_id, commit_id, position, is_mainline) of all commits reachable from the default branch."""
+def history_of(cursor: CursorWrapper, project: int, *, head: str | None) -> History:
+    """The default branch's history; where GitLab's head is not known, up to the youngest commit."""
     parents = parents_of(cursor, project)
-    if head not in parents:
-        head = youngest(cursor, project, parents)
-    chain = set(mainline(head, parents))
-    for commit, position in positions(head, parents).items():
-        yield project, commit, position, commit in chain
+    return History(head if head in parents else youngest(cursor, project, parents), parents)
 
 
 _DEPLOYMENTS = """
@@ -128,9 +124,10 @@ _REVERTS = """
       join link_position r using (project_id, commit_id)
       left join raw_mr m on m.project_id = c.project_id and m.iid = c.reverts_mr_iid and m.state = 'merged'
                          and m.deleted_at is null
-      join link_position l
-        on l.project_id = c.project_id
-       and l.commit_id in (c.reverts_sha, coalesce(m.merge_commit_sha, m.squash_commit_sha, m.sha))
+     cross join lateral unnest(
+         array[c.reverts_sha, coalesce(m.merge_commit_sha, m.squash_commit_sha, m.sha)]
+     ) as undone (commit_id)
+      join link_position l on l.project_id = c.project_id and l.commit_id = undone.commit_id
      where c.project_id = any(%(projects)s) and (c.reverts_sha is not null or c.reverts_mr_iid is not null)
 """
 
@@ -150,29 +147,27 @@ def marked_rollbacks(cursor: CursorWrapper, placed: Sequence[PlacedProject]) -> 
             yield one.pk, key, found.signal, undone.key if undone else None, length
 
 
-_DAG_JOBS = """
-    with dag as (
-        select distinct project_id, pipeline_id
-          from raw_job
-         where project_id = any(%(projects)s) and scheduling_type = 'dag'
+_SHAPES = """
+    with example as (
+        select shape, min(pipeline_id) as pipeline_id from link_dag group by shape
     )
-    select project_id, pipeline_id, job_id, name, stage,
-           case when finished_at >= started_at
-                then (extract(epoch from finished_at - started_at) * 1000)::bigint end,
-           coalesce(scheduling_type = 'dag', false), coalesce(needs, '{}')
-      from raw_job
-      join dag using (project_id, pipeline_id)
-     where project_id = any(%(projects)s)
+    select e.shape, j.name, j.stage, coalesce(j.scheduling_type = 'dag', false), coalesce(j.needs, '{}')
+      from example e
+      join raw_job j using (pipeline_id)
+     where j.project_id = any(%(projects)s)
+     order by e.shape, j.job_id
 """
 
 
 def dag_paths(cursor: CursorWrapper, projects: Sequence[int]) -> Rows:
-    """(project_id, pipeline_id, critical path in ms) of pipelines with dag jobs."""
-    jobs: dict[tuple[int, int], list[Job]] = defaultdict(list)
-    for project, pipeline, *job in _rows(cursor, _DAG_JOBS, projects):
-        jobs[project, pipeline].append(Job(*job))
-    for (project, pipeline), attempts in jobs.items():
-        yield project, pipeline, critical_path(attempts)
+    """(project_id, pipeline_id, critical path in ms) of pipelines with dag jobs (table link_dag)."""
+    shapes: dict[str, list[Job]] = defaultdict(list)
+    for shape, *job in _rows(cursor, _SHAPES, projects):
+        shapes[shape].append(Job(*job))
+    schedules = {shape: schedule(jobs) for shape, jobs in shapes.items()}
+    paths = "select project_id, pipeline_id, shape, lengths_ms from link_dag"
+    for project, pipeline, shape, lengths_ms in _rows(cursor, paths, projects):
+        yield project, pipeline, longest(schedules[shape], lengths_ms)
 
 
 # A move that we saw for ourselves counts only where no push event tells of it: many branches that were pushed
@@ -210,17 +205,13 @@ _MOVES = """
 """
 
 
-def force_pushes(
-    cursor: CursorWrapper, projects: Sequence[int]
-) -> tuple[list[Sequence[Any]], list[Sequence[Any]]]:
-    """(project_id, push_key, branch, at) of force pushes; (project_id, push_key, branch) of unknown ones."""
-    forced: list[Sequence[Any]] = []
-    unknown: list[Sequence[Any]] = []
-    for project, moves in _by_project(cursor, _MOVES, projects).items():
-        parents = parents_of(cursor, project)
-        for key, branch, at, old, new in moves:
-            if new not in parents:
-                unknown.append((project, key, branch))
-            elif not reaches(new, old, parents):
-                forced.append((project, key, branch, at))
-    return forced, unknown
+def moves_of(cursor: CursorWrapper, projects: Sequence[int]) -> Mapping[int, list[tuple[Any, ...]]]:
+    """Project -> (push_key, branch, at, old head, new head) of the moves of its protected branches."""
+    return _by_project(cursor, _MOVES, projects)
+
+
+def forced(moves: Iterable[Sequence[Any]], history: History) -> Iterator[tuple[tuple[Any, ...], bool | None]]:
+    """Each move's (push_key, branch, at), and whether it left the old head behind; None: nobody can know."""
+    for key, branch, at, old, new in moves:
+        known = new in history.parents
+        yield (key, branch, at), not history.reaches(new, old) if known else None

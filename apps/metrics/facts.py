@@ -24,7 +24,6 @@ from apps.metrics.models import (
     FactPipeline,
     FactRelease,
     Finding,
-    LinkPosition,
     NameVerdict,
     PlacedProject,
 )  # fmt: skip
@@ -59,19 +58,20 @@ class Building:
         self.cursor.execute(sql, self.parameters)
         self.analyze(name)
 
-    def table(self, name: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
-        """A temporary table of rows made in Python. They are all read before the COPY holds the line."""
+    def table(self, name: str, columns: str, rows: Iterable[Sequence[Any]] = ()) -> None:
+        """A temporary table of rows made in Python, which are all read before the COPY holds the line."""
         told = list(rows)
         self.cursor.execute(f'drop table if exists pg_temp."{name}"')
         self.cursor.execute(f'create temporary table "{name}" ({columns}) on commit drop')
-        self.add(name, told)
+        if told:
+            self.add(name, told)
+            self.analyze(name)
 
-    def add(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
-        """More rows for a temporary table."""
+    def add(self, name: str, rows: Iterable[Sequence[Any]]) -> None:
+        """More rows for a temporary table. Making them may ask the database nothing."""
         with self.cursor.copy(f'copy "{name}" from stdin') as copy:
             for row in rows:
                 copy.write_row(row)
-        self.analyze(name)
 
     def analyze(self, name: str) -> None:
         """Nobody else does it for temporary tables, and the facts after them are joins with them."""
@@ -111,13 +111,27 @@ def name_verdicts(building: Building) -> None:
     building.keep(stage)
 
 
-def positions(building: Building) -> None:
-    stage = building.stage(LinkPosition)
-    heads = derive.heads_of(building.cursor, building.projects)
-    for project in building.projects:
-        rows = list(derive.link_positions(building.cursor, project, head=heads.get(project)))
-        stage.fill(["project_id", "commit_id", "position", "is_mainline"], rows)
+def graphs(building: Building) -> None:
+    """What the graph of commits tells, project by project: one graph at a time stands in memory."""
+    cursor, projects = building.cursor, building.projects
+    heads, moves = derive.heads_of(cursor, projects), derive.moves_of(cursor, projects)
+    stage = building.stage(FactForcePush)
+    unknown: list[Sequence[Any]] = []
+    building.table("link_position", "project_id bigint, commit_id text, position int, is_mainline bool")
+    for project in projects:
+        history = derive.history_of(cursor, project, head=heads.get(project))
+        chain = history.chain
+        building.add(
+            "link_position", ((project, sha, at, sha in chain) for sha, at in history.positions.items())
+        )
+        judged = list(derive.forced(moves.get(project, ()), history))
+        stage.fill(
+            ["project_id", "push_key", "branch", "at"], [(project, *move) for move, is_so in judged if is_so]
+        )
+        unknown += [(project, *move[:2]) for move, is_so in judged if is_so is None]
     building.keep(stage)
+    building.analyze("link_position")
+    building.table("unknown_push", "project_id bigint, push_key text, branch text", unknown)
 
 
 def deployments(building: Building) -> None:
@@ -138,36 +152,33 @@ def deployments(building: Building) -> None:
     building.keep(stage)
 
 
-def critical_paths(building: Building) -> None:
-    building.link("link_critical_path", file="link_stage_path")
-    building.add("link_critical_path", list(derive.dag_paths(building.cursor, building.projects)))
-
-
-def force_pushes(building: Building) -> None:
-    forced, unknown = derive.force_pushes(building.cursor, building.projects)
-    stage = building.stage(FactForcePush)
-    stage.fill(["project_id", "push_key", "branch", "at"], forced)
-    building.keep(stage)
-    building.table("unknown_push", "project_id bigint, push_key text, branch text", unknown)
+def dag_paths(building: Building) -> None:
+    paths = list(derive.dag_paths(building.cursor, building.projects))  # all read before the COPY
+    building.add("link_critical_path", paths)
+    building.analyze("link_critical_path")
 
 
 FACTS: tuple[Part, ...] = (
     name_verdicts,
-    positions,
+    link("bot"),
+    graphs,
+    fact(FactCommit),
     fact(DimRelease),
     fact(FactRelease),
     link("link_production"),
     link("link_signal"),
     deployments,
-    link("bot"),
     link("link_approval"),
     fact(FactMergeRequest),
     fact(FactMergeRequestSpan),
+    link("link_jobs"),
+    link("link_shared"),
+    link("link_attempt"),
     fact(FactJobGroup),
-    critical_paths,
+    link("link_dag"),
+    link("link_critical_path"),
+    dag_paths,
     fact(FactPipeline),
-    fact(FactCommit),
-    force_pushes,
     fact(FactGitHygiene),
     fact(Finding),
 )

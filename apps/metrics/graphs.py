@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 Parents = Mapping[str, Sequence[str]]
@@ -27,6 +28,8 @@ def positions(head: str | None, parents: Parents) -> dict[str, int]:
     chain = mainline(head, parents)
     found = {commit: number for number, commit in enumerate(chain, start=1)}
     for number, commit in enumerate(chain, start=1):
+        if len(parents[commit]) < 2:
+            continue
         waiting = list(parents[commit][1:])
         while waiting:
             brought = waiting.pop()
@@ -36,63 +39,102 @@ def positions(head: str | None, parents: Parents) -> dict[str, int]:
     return found
 
 
-def reaches(start: str, wanted: str, parents: Parents) -> bool:
-    """Whether `wanted` is `start` or in its history, as far as the commits are known. Mostly it is near."""
-    waiting, seen = deque([start]), {start}
-    while waiting:
-        at = waiting.popleft()
-        if at == wanted:
-            return True
-        new = [parent for parent in parents.get(at, ()) if parent not in seen]
-        seen.update(new)
-        waiting.extend(new)
-    return False
+class History:
+    """The commits of one branch as a history that can be asked; what is in it is worked out once."""
+
+    def __init__(self, head: str | None, parents: Parents) -> None:
+        self.parents = parents
+        self.chain = frozenset(mainline(head, parents))
+        self.positions = positions(head, parents)
+
+    @cached_property
+    def _forgotten(self) -> frozenset[str]:
+        """Parents that are not known themselves: where the history that was read begins."""
+        every = {parent for several in self.parents.values() for parent in several}
+        return frozenset(every - self.parents.keys())
+
+    def reaches(self, start: str, wanted: str) -> bool:
+        """Whether `wanted` is `start` or in its history, as far as the commits are known.
+
+        The history of mainline commit n is all that has a position up to n: the search ends there.
+        """
+        goal = self.positions.get(wanted)
+        is_known = wanted in self.parents and start not in self.positions
+        if goal is None and start != wanted and not is_known and wanted not in self._forgotten:
+            return False
+        waiting, seen = deque([start]), {start}
+        while waiting:
+            at = waiting.popleft()
+            if at == wanted:
+                return True
+            if goal is not None and at in self.chain:
+                if goal <= self.positions[at]:
+                    return True
+                continue
+            new = [parent for parent in self.parents.get(at, ()) if parent not in seen]
+            seen.update(new)
+            waiting.extend(new)
+        return False
 
 
 class Job(NamedTuple):
-    """One attempt of a job. `length_ms` is None where it did not start and end."""
+    """One attempt of a job."""
 
-    job_id: int
     name: str
     stage: str | None
-    length_ms: int | None
     is_dag: bool
     needs: Sequence[str]
 
 
-def critical_path(jobs: Iterable[Job]) -> int | None:
-    """The longest chain of job durations of one pipeline, in ms; None where no job ran."""
-    attempts = list(jobs)
-    stages: dict[str | None, int] = {}
-    for job in sorted(attempts, key=lambda j: j.job_id):
-        stages.setdefault(job.stage, len(stages))
-    last = {job.name: job for job in sorted(attempts, key=lambda j: j.job_id)}
-    ran = {name: job for name, job in last.items() if job.length_ms is not None}
-    return max(_ends(ran, stages).values(), default=None)
+class Turn(NamedTuple):
+    """A job's turn in a schedule: its number among the attempts, and those of the jobs that it waits for."""
+
+    job: int
+    waits_for: tuple[int, ...]
 
 
-def _ends(ran: Mapping[str, Job], stages: Mapping[str | None, int]) -> dict[str, int]:
-    """When each job ends at the earliest. A dag job waits for its needs, any other for all earlier stages."""
-    by_stage: dict[int, list[str]] = defaultdict(list)
-    for name, job in ran.items():
-        by_stage[stages[job.stage]].append(name)
-    ends: dict[str, int] = {}
+def schedule(attempts: Sequence[Job]) -> tuple[Turn, ...]:
+    """The last attempt of each job of a pipeline, each after those it waits for. Attempts come by their ids.
 
-    def waits_for(job: Job) -> list[str]:
+    A dag job waits for its needs, any other for all earlier stages; stages come by their first attempt.
+    """
+    stages = {stage: nth for nth, stage in enumerate(dict.fromkeys(job.stage for job in attempts))}
+    last = {job.name: number for number, job in enumerate(attempts)}
+    waits: dict[int, tuple[int, ...]] = {}
+    for number in last.values():
+        job = attempts[number]
         if job.is_dag:
-            return [need for need in job.needs if need in ran]
-        return [name for stage, names in by_stage.items() if stage < stages[job.stage] for name in names]
+            waits[number] = tuple(last[need] for need in job.needs if need in last)
+        else:
+            before = (m for m in last.values() if stages[attempts[m].stage] < stages[job.stage])
+            waits[number] = tuple(before)
+    return tuple(Turn(number, waits[number]) for number in _in_order(waits))
 
-    for root in ran:
-        waiting, open_ = [root], set()
+
+def _in_order(waits: Mapping[int, Sequence[int]]) -> list[int]:
+    """Each number after those it waits for. One that waits for itself in the end just takes its turn."""
+    done: dict[int, None] = {}
+    for root in waits:
+        waiting, begun = [root], set()
         while waiting:
-            name = waiting[-1]
-            missing = [need for need in waits_for(ran[name]) if need not in ends and need not in open_]
-            open_.add(name)
-            if missing and name not in ends:
+            number = waiting[-1]
+            missing = [m for m in waits[number] if m not in done and m not in begun]
+            begun.add(number)
+            if missing and number not in done:
                 waiting.extend(missing)
                 continue
-            waiting.pop()
-            known = [ends[need] for need in waits_for(ran[name]) if need in ends]
-            ends.setdefault(name, (ran[name].length_ms or 0) + max(known, default=0))
-    return ends
+            done.setdefault(waiting.pop())
+    return list(done)
+
+
+def longest(turns: Iterable[Turn], lengths_ms: Sequence[int | None]) -> int | None:
+    """The longest chain of durations in ms; None where no job ran.
+
+    `lengths_ms`: of each attempt; None where it did not start and end, and then nobody waits for it.
+    """
+    ends: dict[int, int] = {}
+    for job, waits_for in turns:
+        length = lengths_ms[job]
+        if length is not None:
+            ends[job] = length + max((ends[other] for other in waits_for if other in ends), default=0)
+    return max(ends.values(), default=None)

@@ -52,20 +52,6 @@ class NameVerdict(models.Model):
         constraints = [models.UniqueConstraint(fields=["project", "rule", "name"], name="name_verdict_key")]
 
 
-class LinkPosition(models.Model):
-    """A default-branch commit's place on the mainline: of itself, or of the commit that brought it in."""
-
-    project = of_project()
-    commit_id = models.TextField()
-    position = models.IntegerField()
-    is_mainline = models.BooleanField()
-
-    class Meta:
-        db_table = "link_position"
-        constraints = [models.UniqueConstraint(fields=["project", "commit_id"], name="link_position_key")]
-        indexes = [models.Index(fields=["project", "position"], name="link_position_order")]
-
-
 class DimRelease(models.Model):
     """Every tag; `released_at` is null where no release belongs to it."""
 
@@ -176,6 +162,7 @@ class FactPipeline(models.Model):
     is_prod = models.BooleanField()
     is_rollback = models.BooleanField()
     is_flaky_candidate = models.BooleanField()
+    is_alone = models.BooleanField(help_text="On its SHA; and none of its jobs was tried again.")
     duration_sec = models.IntegerField(null=True)
     critical_path_ms = models.BigIntegerField(null=True)
     green_pipeline_id = models.BigIntegerField(null=True)
@@ -192,7 +179,10 @@ class FactPipeline(models.Model):
 
 
 class FactJobGroup(models.Model):
-    """All attempts of one job name on one SHA that ended in success or failure."""
+    """All attempts of one job name on one SHA that ended in success or failure, where there may be several.
+
+    A job of a pipeline that `is_alone` is a group of its own, and has no row.
+    """
 
     project = of_project()
     sha = models.TextField()
@@ -208,11 +198,15 @@ class FactJobGroup(models.Model):
 
 
 class FactCommit(models.Model):
-    """One row per commit reachable from the default branch."""
+    """One row per commit reachable from the default branch, with its place on the mainline."""
 
     project = of_project()
     commit_id = models.TextField()
     committed_at = models.DateTimeField()
+    position = models.IntegerField(
+        help_text="Its own on the mainline, or that of the commit that brought it in."
+    )
+    is_mainline = models.BooleanField()
     is_direct_push = models.BooleanField()
     is_signed = models.BooleanField(null=True)
 

@@ -283,6 +283,11 @@ METRICS: tuple[Metric, ...] = (
         rows="""
             select project_id, last_job_id as entity_id, at, is_flaky::int as value
               from fact_job_group
+             union all
+            select j.project_id, j.job_id, j.finished_at, 0
+              from raw_job j
+              join fact_pipeline p using (project_id, pipeline_id)
+             where p.is_alone and j.status in ('success', 'failed') and j.finished_at is not null
         """,
     ),
     Metric(

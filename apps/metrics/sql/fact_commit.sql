@@ -7,9 +7,9 @@ with by_merge_request as (
     select c.project_id, c.commit_id
       from raw_mr_commit c
       join raw_mr m using (project_id, mr_id)
-     where c.project_id = any(%(projects)s) and m.state = 'merged' and m.deleted_at is null
+     where c.project_id = any(%(projects)s) and m.project_id = any(%(projects)s) and m.state = 'merged' and m.deleted_at is null
 )
-select c.project_id, c.commit_id, c.committed_at, c.is_signed,
+select c.project_id, c.commit_id, c.committed_at, c.is_signed, p.position, p.is_mainline,
        cardinality(c.parent_ids) < 2
            and m.commit_id is null
            and b.user_id is null

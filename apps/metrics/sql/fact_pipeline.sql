@@ -1,25 +1,25 @@
 -- One row per pipeline. Time to green: from its failure to the next success on the same literal ref.
 with pipeline as (
-    select p.*,
+    select p.project_id, p.pipeline_id, p.ref, p.status, p.created_at, p.duration_sec,
            coalesce(p.source, '') = 'parent_pipeline' as is_child,
            coalesce(p.finished_at, p.updated_at) as ended_at
       from raw_pipeline p
      where p.project_id = any(%(projects)s) and p.deleted_at is null
 ),
 next_green as (
-    select project_id, pipeline_id,
+    select project_id, pipeline_id, status,
            min(pipeline_id) filter (where status = 'success') over (
                partition by project_id, ref order by pipeline_id desc
                rows between unbounded preceding and 1 preceding
            ) as green_pipeline_id
       from pipeline
-     where not is_child and ref is not null
+     where not is_child and ref is not null and status in ('success', 'failed')
 ),
 flaky as (
-    select distinct j.project_id, j.pipeline_id
-      from raw_job j
-      join fact_job_group g on g.project_id = j.project_id and g.sha = j.sha and g.name = j.name
-     where j.project_id = any(%(projects)s) and g.is_flaky
+    select distinct a.project_id, a.pipeline_id
+      from link_attempt a
+      join fact_job_group g using (project_id, sha, name)
+     where g.project_id = any(%(projects)s) and g.is_flaky
 ),
 prod as (
     select project_id, pipeline_id, bool_or(is_rollback) as is_rollback
@@ -32,6 +32,7 @@ select p.pipeline_id, p.project_id, p.is_child, p.status, p.created_at,
        d.pipeline_id is not null as is_prod,
        coalesce(d.is_rollback, false) as is_rollback,
        f.pipeline_id is not null as is_flaky_candidate,
+       s.pipeline_id is null as is_alone,
        p.duration_sec,
        c.critical_path_ms,
        g.pipeline_id as green_pipeline_id,
@@ -40,8 +41,9 @@ select p.pipeline_id, p.project_id, p.is_child, p.status, p.created_at,
        floor(extract(epoch from g.ended_at - p.ended_at))::int as mtg_seconds
   from pipeline p
   left join next_green n
-         on n.project_id = p.project_id and n.pipeline_id = p.pipeline_id and p.status = 'failed'
+         on n.project_id = p.project_id and n.pipeline_id = p.pipeline_id and n.status = 'failed'
   left join pipeline g on g.project_id = p.project_id and g.pipeline_id = n.green_pipeline_id
   left join flaky f on f.project_id = p.project_id and f.pipeline_id = p.pipeline_id
+  left join link_shared s on s.project_id = p.project_id and s.pipeline_id = p.pipeline_id
   left join prod d on d.project_id = p.project_id and d.pipeline_id = p.pipeline_id
   left join link_critical_path c on c.project_id = p.project_id and c.pipeline_id = p.pipeline_id

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from apps.collector.models import Branch, RawIssue, RawMergeRequest, RawPipeline
 from apps.metrics.facts import build
 from apps.metrics.models import (
+    FactCommit,
     FactDeployment,
     FactGitHygiene,
     FactMergeRequest,
     FactPipeline,
     FactRelease,
     Finding,
-    LinkPosition,
     MetricDaily,
     PlacedProject,
     Scope,
@@ -146,10 +146,10 @@ def test_a_commit_that_is_pushed_away_leaves_the_mainline() -> None:
     builders.commit(sha="c2", committed="2025-09-02 10:00", parents=["c1"])
     builders.commit(sha="c3", committed="2025-09-03 10:00", parents=["c1"])
     computed()
-    assert set(LinkPosition.objects.values_list("commit_id", "position")) == {("c1", 1), ("c2", 2)}
+    assert set(FactCommit.objects.values_list("commit_id", "position")) == {("c1", 1), ("c2", 2)}
     Branch.objects.update(head_sha="c3")
     build(1)
-    assert set(LinkPosition.objects.values_list("commit_id", "position")) == {("c1", 1), ("c3", 2)}
+    assert set(FactCommit.objects.values_list("commit_id", "position")) == {("c1", 1), ("c3", 2)}
 
 
 @pytest.mark.django_db

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from itertools import combinations, pairwise
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.metrics.graphs import Job, critical_path, mainline, positions, reaches
+from apps.metrics.graphs import History, Job, longest, mainline, positions, schedule
 
 MERGED = {"m2": ["m1", "b2"], "m1": ["root"], "b2": ["b1"], "b1": ["root"], "root": []}
 
@@ -39,6 +40,16 @@ def test_a_graph_that_ends_above_the_root_and_an_unknown_head_are_no_error() -> 
     assert positions(None, {}) == {}
 
 
+def reaches(start: str, wanted: str, graph: dict[str, list[str]]) -> bool:
+    """In plain words: go everywhere."""
+    seen, waiting = {start}, [start]
+    while waiting:
+        new = [parent for parent in graph.get(waiting.pop(), ()) if parent not in seen]
+        seen.update(new)
+        waiting += new
+    return wanted in seen
+
+
 graphs = st.integers(1, 14).flatmap(
     lambda size: st.tuples(
         *(st.lists(st.integers(0, max(n - 1, 0)), max_size=min(n, 2), unique=True) for n in range(size))
@@ -58,12 +69,39 @@ def test_a_commit_stands_at_the_first_mainline_commit_that_contains_it(graph: di
     assert positions(head, graph) == plainly
 
 
-def stage(job_id: int, name: str, of: str, length: int | None) -> Job:
-    return Job(job_id, name, of, length, is_dag=False, needs=())
+@given(graphs, st.data())
+def test_a_history_holds_what_going_everywhere_finds(
+    graph: dict[str, list[str]], data: st.DataObject
+) -> None:
+    """Whatever is missing from the graph, and wherever the branch has its head."""
+    for gone in data.draw(st.sets(st.sampled_from(sorted(graph)), max_size=3)):
+        del graph[gone]
+    head = data.draw(st.sampled_from([*sorted(graph), None]))
+    history = History(head, graph)
+    every = sorted({*graph, *(parent for several in graph.values() for parent in several), "elsewhere"})
+    for start in graph:
+        assert [to for to in every if history.reaches(start, to)] == [
+            to for to in every if reaches(start, to, graph)
+        ]
 
 
-def dag(job_id: int, name: str, of: str, length: int | None, *needs: str) -> Job:
-    return Job(job_id, name, of, length, is_dag=True, needs=needs)
+class Attempt(NamedTuple):
+    job_id: int
+    job: Job
+    length_ms: int | None
+
+
+def stage(job_id: int, name: str, of: str, length: int | None) -> Attempt:
+    return Attempt(job_id, Job(name, of, is_dag=False, needs=()), length)
+
+
+def dag(job_id: int, name: str, of: str, length: int | None, *needs: str) -> Attempt:
+    return Attempt(job_id, Job(name, of, is_dag=True, needs=needs), length)
+
+
+def critical_path(attempts: list[Attempt]) -> int | None:
+    ordered = sorted(attempts)
+    return longest(schedule([a.job for a in ordered]), [a.length_ms for a in ordered])
 
 
 @pytest.mark.parametrize(
@@ -105,7 +143,7 @@ def dag(job_id: int, name: str, of: str, length: int | None, *needs: str) -> Job
         ),
     ],
 )
-def test_the_critical_path(jobs: list[Job], expected: int | None) -> None:
+def test_the_critical_path(jobs: list[Attempt], expected: int | None) -> None:
     assert critical_path(jobs) == expected
 
 
@@ -122,6 +160,11 @@ def test_the_critical_path_is_the_longest_of_all_chains(told: list[tuple[int, se
         chain
         for size in range(1, len(jobs) + 1)
         for chain in combinations(jobs, size)
-        if all(before.name in after.needs for before, after in pairwise(chain))
+        if all(before.job.name in after.job.needs for before, after in pairwise(chain))
     ]
     assert critical_path(jobs) == max(sum(job.length_ms or 0 for job in chain) for chain in chains)
+
+
+def test_jobs_that_wait_for_each_other_do_not_wait_for_ever() -> None:
+    assert critical_path([dag(1, "a", "build", 10, "b"), dag(2, "b", "build", 5, "a")]) == 15
+    assert critical_path([dag(1, "a", "build", 10, "a")]) == 10

@@ -1,15 +1,10 @@
--- Critical paths of pipelines without dag jobs: stages follow each other, so each gives its longest job.
-with dag as (
-    select distinct project_id, pipeline_id
-      from raw_job
-     where project_id = any(%(projects)s) and scheduling_type = 'dag'
-),
-attempt as (
+-- Critical paths of pipelines without dag jobs. Where a job was tried again its last attempt counts.
+with attempt as (
     select j.project_id, j.pipeline_id, j.stage, j.started_at, j.finished_at,
            row_number() over (partition by j.project_id, j.pipeline_id, j.name order by j.job_id desc) as nth
       from raw_job j
-      left join dag d using (project_id, pipeline_id)
-     where j.project_id = any(%(projects)s) and d.pipeline_id is null
+      join link_jobs l using (project_id, pipeline_id)
+     where j.project_id = any(%(projects)s) and l.is_retried and not l.is_dag
 ),
 longest as (
     select project_id, pipeline_id, stage,
@@ -21,3 +16,7 @@ longest as (
 select project_id, pipeline_id, sum(length_ms)::bigint as critical_path_ms
   from longest
  group by project_id, pipeline_id
+ union all
+select project_id, pipeline_id, stages_ms
+  from link_jobs
+ where not is_retried and not is_dag and stages_ms is not null

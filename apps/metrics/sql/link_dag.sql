@@ -1,0 +1,16 @@
+-- Pipelines with dag jobs: the lengths of their jobs, and a word for all else that their critical path hangs on.
+-- The pipelines of a project mostly have the same jobs, so few words are met.
+select j.project_id, j.pipeline_id,
+       md5(string_agg(
+           row(j.name, j.stage, coalesce(j.scheduling_type = 'dag', false), coalesce(j.needs, '{}'))::text, ' '
+           order by j.job_id
+       )) as shape,
+       array_agg(
+           case when j.finished_at >= j.started_at
+                then (extract(epoch from j.finished_at - j.started_at) * 1000)::bigint end
+           order by j.job_id
+       ) as lengths_ms
+  from raw_job j
+  join link_jobs l using (project_id, pipeline_id)
+ where j.project_id = any(%(projects)s) and l.is_dag
+ group by j.project_id, j.pipeline_id
