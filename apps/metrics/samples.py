@@ -28,7 +28,8 @@ _ENTER_LEAVE = {
     Shape.AGE: (_FROM, f"coalesce({_TO}, {NEVER})"),
     Shape.MIXED: (f"coalesce({_DAY_OF_AT}, {_FROM})", f"coalesce(least({_PASSED}, {_TO}), {NEVER})"),
 }  # least() skips nulls
-# What lies outside the days that are asked for, said so that an index on the instant can be used.
+# Whether some day that is asked for looks at it: in instants, so that an index can be used; and in days,
+# where instants alone do not settle it.
 _NEAR_POINT = "r.at >= %(since)s and r.at < %(until)s"
 _NEAR_INTERVAL = "r.from_at <= %(until)s and (r.to_at is null or r.to_at > %(since)s)"
 _NEAR = {
@@ -38,6 +39,8 @@ _NEAR = {
     Shape.AGE: _NEAR_INTERVAL,
     Shape.MIXED: "true",
 }
+_ON_SOME_DAY = "enter <= %(last)s and leave > greatest(enter, %(first)s)"
+_SETTLED = (Shape.POINT, Shape.DISTINCT)
 _VALUE = {Shape.AGE: "(extract(epoch from r.since) * 1000)"}
 
 
@@ -68,7 +71,7 @@ def placed_rows(metric: Metric) -> str:
                where {_NEAR[metric.shape]}
                  and (%(projects)s::bigint[] is null or r.project_id = any(%(projects)s::bigint[]))
           ) placed
-         where enter <= %(last)s and leave > greatest(enter, %(first)s)
+         where {"true" if metric.shape in _SETTLED else _ON_SOME_DAY}
     """
 
 

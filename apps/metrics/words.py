@@ -109,3 +109,10 @@ class Metric:
     def is_weekly(self) -> bool:
         """Whether a count is told per seven days, whatever its window (METRICS.md section 1)."""
         return self.key.endswith("_wk")
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether its values come with an interval: shares and percentiles of a sample do."""
+        return self.aggregate.tenths is not None or (
+            self.aggregate is Aggregate.MEAN and self.unit is Unit.RATIO
+        )

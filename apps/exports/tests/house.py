@@ -59,13 +59,16 @@ def run(*, state: str, slot: str = "2025-09-05", **columns) -> Run:
 
 
 def value(
-    metric: str, value: str | None, *, day: dt.date = DAY, scope: str = "org", n: int = 20, reason: str = ""
-) -> None:
-    """Put one stored value there, in the default window of its metric."""
+    metric: str, value: str | None, *, day: dt.date = DAY, scope: str = "org", n: int = 20, reason: str = "",
+    between: tuple[str, str] | None = None,
+) -> None:  # fmt: skip
+    """Put one stored value there, in the default window of its metric; `between`: its interval."""
+    low, high = (Decimal(end) for end in between) if between else (None, None)
     window = next(str(each.window) for each in METRICS if each.key == metric)
     MetricDaily.objects.update_or_create(
         day=day, metric=metric, window=window, scope=Scope.objects.get(key=scope),
-        defaults={"value": None if value is None else Decimal(value), "n": n, "reason": reason},
+        defaults={"value": None if value is None else Decimal(value), "n": n, "reason": reason,
+                  "low": low, "high": high},
     )  # fmt: skip
 
 

@@ -62,8 +62,8 @@ def test_the_last_day_that_has_values_is_shown_first(signed_in, filled):
 
 def test_a_tile_says_how_the_value_moved_in_words(signed_in, built):
     days = {"D1": 1, "D7": 7, "D30": 30, "D90": 90, "EOD": 7}[str(MEASURED.window)]
-    house.value(MEASURED.key, "0.5000")
-    house.value(MEASURED.key, "0.2500", day=house.DAY - dt.timedelta(days=days))
+    house.value(MEASURED.key, "0.5000", between=("0.4000", "0.6000"))
+    house.value(MEASURED.key, "0.2500", day=house.DAY - dt.timedelta(days=days), between=("0.2000", "0.3000"))
     verdict = {"up": "better", "down": "worse"}[MEASURED.better.value]
     assert f", {verdict} " in tile_of(signed_in.get("/"), MEASURED.key)
 
