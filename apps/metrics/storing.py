@@ -70,16 +70,15 @@ def store(made: Iterable[Series], *, scopes: Sequence[int], first: dt.date, last
 
     In the caller's transaction: another writer waits until it ends.
     """
-    days = clock.days_between(first, last)
+    days, kept = clock.days_between(first, last), sorted(made, key=lambda one: one.metric.key)
     with connection.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock(%s)", [_ONE_WRITER])
         cursor.execute(_FRESH, [first, last])
         fresh = {day for (day,) in cursor.fetchall()}
         empty = np.array([day in fresh for day in days])
-        if empty.all():
-            return _copy(cursor, "metric_daily", made, scopes, first, empty)
-        kept = list(made)
         written = _copy(cursor, "metric_daily", kept, scopes, first, empty) if fresh else 0
+        if empty.all():
+            return written
         cursor.execute("drop table if exists pg_temp.rolled")
         cursor.execute("create temporary table rolled (like metric_daily) on commit drop")
         cursor.execute("alter table rolled drop column id")
@@ -98,20 +97,29 @@ def _copy(
     first: dt.date,
     days: Integers,
 ) -> int:
-    """COPY the chosen days into a table; how many rows that were."""
+    """COPY the chosen days into a table, scope by scope as its index has them; how many rows that were."""
+    pieces: list[list[memoryview]] = [[] for _ in scopes]
     count = 0
+    for one in made:
+        for scope, text in _told(one, np.array(scopes, dtype=np.int64), first.toordinal(), days):
+            count += len(scope)
+            size = len(text) // max(len(scope), 1)
+            ends = (np.searchsorted(scope, np.arange(len(scopes) + 1)) * size).tolist()
+            for own, begin, end in zip(pieces, ends, ends[1:], strict=False):
+                own.append(memoryview(text)[begin:end])
     with cursor.copy(f"copy {table} ({_COLUMNS}) from stdin (format binary)") as copy:
         copy.write(HEAD)
-        for one in made:
-            for size, text in _told(one, np.array(scopes, dtype=np.int64), first.toordinal(), days):
-                count += size
-                copy.write(text)
+        for own in pieces:
+            copy.write(b"".join(own))
         copy.write(TAIL)
     return count
 
 
-def _told(one: Series, scopes: Integers, first: int, days: Integers) -> Iterator[tuple[int, bytes]]:
-    """The rows of a metric, those together that are null in the same columns and for the same reason."""
+def _told(one: Series, scopes: Integers, first: int, days: Integers) -> Iterator[tuple[Integers, bytes]]:
+    """The rows of a metric, those together that are null in the same columns and for the same reason.
+
+    With the place of each row's scope, which ascends.
+    """
     found = one.folded
     scope, day = (index.ravel() for index in np.indices(found.n.shape))
     like = (one.why * 4 + (found.low != NONE) * 2 + (found.high != NONE)).ravel()
@@ -129,7 +137,7 @@ def _told(one: Series, scopes: Integers, first: int, days: Integers) -> Iterator
             "n": found.n[at],
             "reason": REASONS[bounded // 4],
         }
-        yield len(chosen), rows(columns, count=len(chosen))
+        yield scope[chosen], rows(columns, count=len(chosen))
 
 
 def _value(numerator: Integers, denominator: Integers, *, is_known: bool) -> dict[str, Column]:
