@@ -105,13 +105,14 @@ _DEPLOYMENTS = """
         select p.project_id, p.pipeline_id
           from raw_pipeline p
           join name_verdict v on v.project_id = p.project_id and v.name = p.ref
-         where p.project_id = any(%(projects)s) and v.rule = 'rollback_pattern' and v.matches
+         where p.project_id = any(%(projects)s) and v.project_id = any(%(projects)s)
+           and v.rule = 'rollback_pattern' and v.matches
          union
         select j.project_id, j.pipeline_id
           from raw_job j
           join name_verdict v on v.project_id = j.project_id and v.name = j.name
-         where j.project_id = any(%(projects)s) and v.rule = 'rollback_pattern' and v.matches
-           and j.status = 'success'
+         where j.project_id = any(%(projects)s) and v.project_id = any(%(projects)s)
+           and v.rule = 'rollback_pattern' and v.matches and j.status = 'success'
     )
     select d.project_id, d.deployment_key, d.at, d.pipeline_id, d.environment, d.position,
            t.pipeline_id is not null
@@ -122,8 +123,9 @@ _REVERTS = """
     select c.project_id, r.position, l.position
       from raw_commit c
       join link_position r using (project_id, commit_id)
-      left join raw_mr m on m.project_id = c.project_id and m.iid = c.reverts_mr_iid and m.state = 'merged'
-                         and m.deleted_at is null
+      left join raw_mr m
+             on m.project_id = any(%(projects)s) and m.project_id = c.project_id and m.iid = c.reverts_mr_iid
+            and m.state = 'merged' and m.deleted_at is null
      cross join lateral unnest(
          array[c.reverts_sha, coalesce(m.merge_commit_sha, m.squash_commit_sha, m.sha)]
      ) as undone (commit_id)

@@ -9,7 +9,7 @@ review as (
     select e.project_id, e.mr_id, min(e.at) as first_review_at
       from raw_mr_event e
       join raw_mr m using (project_id, mr_id)
-     where e.project_id = any(%(projects)s)
+     where e.project_id = any(%(projects)s) and m.project_id = any(%(projects)s)
        and e.kind in ('note', 'approved')
        and e.at >= m.created_at
        and (m.merged_at is null or e.at <= m.merged_at)
@@ -22,12 +22,12 @@ untimed as (
     select e.project_id, e.mr_id, count(distinct e.actor_user_id) as given
       from raw_mr_event e
       join raw_mr m using (project_id, mr_id)
-     where e.project_id = any(%(projects)s)
+     where e.project_id = any(%(projects)s) and m.project_id = any(%(projects)s)
        and e.kind = 'approved' and e.at is null
        and e.actor_user_id is distinct from m.author_user_id
        and not exists (
            select from raw_mr_event t
-            where t.project_id = e.project_id and t.mr_id = e.mr_id and t.actor_user_id = e.actor_user_id
+            where t.project_id = any(%(projects)s) and t.project_id = e.project_id and t.mr_id = e.mr_id and t.actor_user_id = e.actor_user_id
               and t.kind in ('approved', 'unapproved') and t.at is not null
        )
      group by e.project_id, e.mr_id

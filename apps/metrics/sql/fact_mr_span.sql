@@ -7,7 +7,7 @@ with mark as (
     select e.project_id, e.mr_id, e.at, e.kind = 'reopened'
       from raw_mr_event e
       join raw_mr m using (project_id, mr_id)
-     where e.project_id = any(%(projects)s)
+     where e.project_id = any(%(projects)s) and m.project_id = any(%(projects)s)
        and e.kind in ('closed', 'reopened', 'merged') and e.at > m.created_at
      union all
     select project_id, mr_id, coalesce(merged_at, closed_at, updated_at), false
@@ -20,7 +20,8 @@ believed as (
           select *, max(at) filter (where opens) over (partition by project_id, mr_id) as last_opened from mark
       ) k
       join raw_mr m using (project_id, mr_id)
-     where k.opens or m.state in ('closed', 'merged') or k.at < k.last_opened
+     where m.project_id = any(%(projects)s)
+       and (k.opens or m.state in ('closed', 'merged') or k.at < k.last_opened)
 ),
 change as (
     select *, opens is distinct from lag(opens) over (partition by project_id, mr_id order by at, opens) as counts
@@ -35,4 +36,5 @@ span as (
 select m.project_id, s.mr_id, m.created_at, s.from_at, s.to_at
   from span s
   join raw_mr m using (project_id, mr_id)
- where m.deleted_at is null and s.opens and (s.to_at is null or s.to_at > s.from_at)
+ where m.project_id = any(%(projects)s) and m.deleted_at is null
+   and s.opens and (s.to_at is null or s.to_at > s.from_at)

@@ -3,7 +3,7 @@ with said as (
     select e.project_id, e.mr_id, e.actor_user_id, e.at, e.kind = 'approved' as approved
       from raw_mr_event e
       join raw_mr m using (project_id, mr_id)
-     where e.project_id = any(%(projects)s)
+     where e.project_id = any(%(projects)s) and m.project_id = any(%(projects)s)
        and e.kind in ('approved', 'unapproved')
        and e.at is not null
        and (m.merged_at is null or e.at <= m.merged_at)

@@ -10,7 +10,7 @@ tag as (
     select r.project_id, r.tag_name, r.commit_id, r.at
       from fact_release r
       join name_verdict v on v.project_id = r.project_id and v.rule = 'production_tag' and v.name = r.tag_name
-     where r.project_id = any(%(projects)s) and v.matches
+     where r.project_id = any(%(projects)s) and v.project_id = any(%(projects)s) and v.matches
 ),
 of_tag as (
     select p.project_id, p.pipeline_id, t.tag_name

@@ -4,7 +4,8 @@ with mr as (
        set approvals_required = f.approvals_required, approvals_given = f.approvals_given,
            first_review_at = f.first_review_at
       from fact_mr f
-     where f.project_id = m.project_id and f.mr_id = m.mr_id and f.project_id = any(%(projects)s)
+     where f.project_id = m.project_id and f.mr_id = m.mr_id
+       and f.project_id = any(%(projects)s) and m.project_id = any(%(projects)s)
        and (m.approvals_required, m.approvals_given, m.first_review_at)
            is distinct from (f.approvals_required, f.approvals_given, f.first_review_at)
 ),
@@ -31,16 +32,19 @@ pipeline as (
        set environment = place.environment
       from place
      where place.project_id = p.project_id and place.pipeline_id = p.pipeline_id
+       and p.project_id = any(%(projects)s)
        and p.environment is distinct from place.environment
 ),
 reopened as (
     select i.project_id, i.issue_id, count(e.issue_id) filter (where e.state = 'reopened')::int as times
       from raw_issue i
-      left join raw_issue_event e using (project_id, issue_id)
+      left join raw_issue_event e
+             on e.project_id = any(%(projects)s) and e.project_id = i.project_id and e.issue_id = i.issue_id
      where i.project_id = any(%(projects)s)
      group by i.project_id, i.issue_id
 )
 update raw_issue i
    set reopened_count = r.times
   from reopened r
- where r.project_id = i.project_id and r.issue_id = i.issue_id and i.reopened_count is distinct from r.times
+ where i.project_id = any(%(projects)s)
+   and r.project_id = i.project_id and r.issue_id = i.issue_id and i.reopened_count is distinct from r.times
