@@ -9,12 +9,12 @@ from decimal import Decimal
 
 import numpy as np
 
-from apps.collector.models import Project, Server
+from apps.collector.models import Project
 from apps.metrics.entities import shown
 from apps.metrics.fold import NOTHING, Entries, Members, Value, fold, rounded
 from apps.metrics.models import Finding, Scope
 from apps.metrics.registry import by_key
-from apps.metrics.rollup import end_of_day_ms, projects_by_scope
+from apps.metrics.rollup import end_of_day_ms, history_start, projects_by_scope
 from apps.metrics.samples import entities, read
 from apps.metrics.words import Aggregate, Metric, Shape, Unit, Window
 from tem import clock
@@ -104,10 +104,8 @@ def _window(metric: Metric, asked: str | None) -> Window:
 
 
 def _begins_before_history(window: Window, day: dt.date) -> bool:
-    start = Server.objects.filter(history_since__isnull=False).order_by("-probed_at").first()
-    if start is None or start.history_since is None:
-        return False
-    return day - dt.timedelta(days=window.days - 1) < clock.day_of(start.history_since)
+    start = history_start()
+    return start is not None and day - dt.timedelta(days=window.days - 1) < start
 
 
 def _folded(metric: Metric, rows: list[tuple[int, str, int]], window: Window, day: dt.date) -> Value:

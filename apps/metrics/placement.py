@@ -18,10 +18,15 @@ RULES = tuple(Rules.model_fields)
 @transaction.atomic
 def place_all(*, org: OrgMap) -> None:
     """Renew `placed_project` and `metric_scope` for every project in scope. Writes only what changed."""
-    projects = Project.objects.filter(in_scope=True).exclude(namespace_kind="user")
-    placed = [_placed(project, org) for project in projects]
+    placed = placement_by(org)
     _replace(PlacedProject, placed, key="project_id")
     _replace_scopes(list(_scopes(org, placed)))
+
+
+def placement_by(org: OrgMap) -> list[PlacedProject]:
+    """Where every project in scope stands by an org map, and by which rules. Writes nothing."""
+    projects = Project.objects.filter(in_scope=True).exclude(namespace_kind="user")
+    return [_placed(project, org) for project in projects]
 
 
 def _placed(project: Project, org: OrgMap) -> PlacedProject:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from django.db import transaction
 
+from apps.collector.models import Server
 from apps.metrics.fold import Folded, Members, Value, fold
 from apps.metrics.intervals import NONE, Integers
 from apps.metrics.models import MetricDaily, PlacedProject, Scope
@@ -113,6 +114,12 @@ def _without(found: Folded, gone: Integers) -> Folded:
 def end_of_day_ms(day: dt.date) -> int:
     """The instant that ends the local day, in milliseconds since 1970."""
     return int(clock.midnight(day + dt.timedelta(days=1)).timestamp()) * 1000
+
+
+def history_start() -> dt.date | None:
+    """The first local day of the collected history; None before there is any."""
+    server = Server.objects.filter(history_since__isnull=False).order_by("-probed_at").first()
+    return clock.day_of(server.history_since) if server and server.history_since else None
 
 
 def projects_by_scope() -> dict[int, list[int]]:
