@@ -6,5 +6,5 @@ select project_id, sha, name,
        coalesce(min(nth) filter (where status = 'failed') < max(nth) filter (where status = 'success'), false)
            as is_flaky
   from link_attempt
- where ended
+ where ended and sha is not null
  group by project_id, sha, name

@@ -1,5 +1,7 @@
 -- The jobs of those pipelines; those that ended in success or failure are numbered in the order in which they did.
-select s.project_id, s.sha, j.name, j.job_id, j.pipeline_id, j.status, j.finished_at, e.ended,
+select s.project_id, s.sha, s.is_retried, s.is_dag, j.pipeline_id, j.job_id, j.name, j.stage, j.status, j.finished_at,
+       case when j.finished_at >= j.started_at then j.finished_at - j.started_at end as length,
+       e.ended,
        row_number() over (partition by s.project_id, s.sha, j.name, e.ended order by j.finished_at, j.job_id) as nth
   from raw_job j
   join link_shared s using (project_id, pipeline_id)
