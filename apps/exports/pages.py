@@ -54,7 +54,7 @@ def evidence_page(*, metric: Metric, scope: Scope, day: dt.date, now: dt.datetim
         "recomputed": None if shown.value is None else figure(shown.value, metric.unit),
         "agrees": shown.value == tile.stored.value,
         "entities": shown.entities[:ENTITIES_SHOWN],
-        "left_out": [(what, WHY_NOT.get(why, why.replace("_", " "))) for what, why in shown.left_out],
+        "left_out": [(one, WHY_NOT.get(one.reason, one.reason.replace("_", " "))) for one in shown.left_out],
         "not_shown": max(0, len(shown.entities) - ENTITIES_SHOWN),
     }
 

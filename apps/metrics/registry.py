@@ -57,6 +57,13 @@ METRICS: tuple[Metric, ...] = (
               from fact_mr
              where cycle_time_ms > 0
         """,
+        left_out="""
+            select project_id, mr_id as entity_id, merged_at as at,
+                   case when cycle_time_ms is null then 'no_first_commit'
+                        when cycle_time_ms < 0 then 'negative_cycle_time' else 'zero_cycle_time' end as reason
+              from fact_mr
+             where merged_at is not null and coalesce(cycle_time_ms, 0) <= 0
+        """,
     ),
     *_percentiles(
         "time_to_first_review",
@@ -75,6 +82,14 @@ METRICS: tuple[Metric, ...] = (
               from fact_mr
              where review_wait_ms > 0
         """,
+        left_out="""
+            select project_id, mr_id as entity_id, coalesce(first_review_at, merged_at, created_at) as at,
+                   case when review_wait_ms is null then 'no_review'
+                        when review_wait_ms < 0 then 'negative_time_to_first_review'
+                        else 'zero_time_to_first_review' end as reason
+              from fact_mr
+             where coalesce(review_wait_ms, 0) <= 0
+        """,
     ),
     *_percentiles(
         "time_in_review",
@@ -92,6 +107,12 @@ METRICS: tuple[Metric, ...] = (
             select project_id, mr_id as entity_id, merged_at as at, review_ms as value
               from fact_mr
              where review_ms >= 0
+        """,
+        left_out="""
+            select project_id, mr_id as entity_id, merged_at as at,
+                   case when review_ms is null then 'no_review' else 'negative_time_in_review' end as reason
+              from fact_mr
+             where merged_at is not null and coalesce(review_ms, -1) < 0
         """,
     ),
     Metric(
@@ -213,6 +234,12 @@ METRICS: tuple[Metric, ...] = (
               from fact_pipeline
              where status in ('success', 'failed') and not is_child
         """,
+        left_out="""
+            select project_id, pipeline_id as entity_id, created_at as at,
+                   case when is_child then 'child_pipeline' else 'status_' || status end as reason
+              from fact_pipeline
+             where status not in ('success', 'failed') or is_child
+        """,
     ),
     Metric(
         key="mean_time_to_green_h",
@@ -230,6 +257,13 @@ METRICS: tuple[Metric, ...] = (
             select project_id, pipeline_id as entity_id, green_at as at, mtg_ms as value
               from fact_pipeline
              where mtg_ms > 0
+        """,
+        left_out="""
+            select project_id, pipeline_id as entity_id, coalesce(green_at, created_at) as at,
+                   case when mtg_ms is null then 'not_green_since'
+                        when mtg_ms < 0 then 'negative_time_to_green' else 'zero_time_to_green' end as reason
+              from fact_pipeline
+             where status = 'failed' and not is_child and coalesce(mtg_ms, 0) <= 0
         """,
     ),
     Metric(
@@ -249,6 +283,11 @@ METRICS: tuple[Metric, ...] = (
               from fact_pipeline
              where status in ('success', 'failed') and not is_child and duration_sec is not null
         """,
+        left_out="""
+            select project_id, pipeline_id as entity_id, created_at as at, 'no_duration' as reason
+              from fact_pipeline
+             where status in ('success', 'failed') and not is_child and duration_sec is null
+        """,
     ),
     Metric(
         key="pipeline_critical_path_avg_s",
@@ -266,6 +305,11 @@ METRICS: tuple[Metric, ...] = (
             select project_id, pipeline_id as entity_id, created_at as at, critical_path_ms as value
               from fact_pipeline
              where status in ('success', 'failed') and not is_child and critical_path_ms is not null
+        """,
+        left_out="""
+            select project_id, pipeline_id as entity_id, created_at as at, 'no_job_ran' as reason
+              from fact_pipeline
+             where status in ('success', 'failed') and not is_child and critical_path_ms is null
         """,
     ),
     Metric(
@@ -343,6 +387,14 @@ METRICS: tuple[Metric, ...] = (
               from fact_deployment
              where is_rollback and rollback_ms > 0
         """,
+        left_out="""
+            select project_id, deployment_key as entity_id, at,
+                   case when rollback_ms is null then 'nothing_known_before'
+                        when rollback_ms < 0 then 'negative_rollback_time'
+                        else 'zero_rollback_time' end as reason
+              from fact_deployment
+             where is_rollback and coalesce(rollback_ms, 0) <= 0
+        """,
     ),
     Metric(
         key="direct_pushes_default",
@@ -362,6 +414,12 @@ METRICS: tuple[Metric, ...] = (
             select project_id, commit_id as entity_id, committed_at as at, 1 as value
               from fact_commit
              where is_direct_push
+        """,
+        left_out="""
+            select project_id, commit_id as entity_id, committed_at as at,
+                   'merge_or_merge_request_or_bot' as reason
+              from fact_commit
+             where not is_direct_push
         """,
     ),
     Metric(
@@ -398,6 +456,13 @@ METRICS: tuple[Metric, ...] = (
                    (approvals_given < approvals_required)::int as value
               from fact_mr
              where merged_at is not null and approvals_required > 0
+        """,
+        left_out="""
+            select project_id, mr_id as entity_id, merged_at as at,
+                   case when approvals_required is null then 'approvals_unknown'
+                        else 'no_approval_required' end as reason
+              from fact_mr
+             where merged_at is not null and coalesce(approvals_required, 0) = 0
         """,
     ),
     Metric(

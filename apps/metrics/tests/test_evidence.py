@@ -22,6 +22,7 @@ from apps.metrics.tests import builders
 from apps.metrics.tests.test_cases import HISTORY, ONE_REPO, computed
 from apps.metrics.tests.test_oracle import FIRST, LAST, projects, rules, told
 from apps.metrics.words import Window
+from apps.orgmap.models import RuleChange
 
 DAY = dt.date(2025, 9, 4)
 
@@ -47,8 +48,11 @@ def test_the_evidence_of_every_value_adds_up_to_it(
                 row.denominator,
                 row.n,
             )
-            assert (shown.value, shown.reason) == (row.value, row.reason)
+            assert (shown.value, shown.low, shown.high) == (row.value, row.low, row.high)
+            assert shown.reason == row.reason
             assert len(shown.entities) == row.n
+            counted = {(one.project, one.entity_id) for one in shown.entities}
+            assert not counted & {(one.project, one.entity_id) for one in shown.left_out}
         transaction.set_rollback(True)
 
 
@@ -118,12 +122,25 @@ def test_a_contribution_is_told_in_the_metric_s_unit(small: dict[str, int]) -> N
 @pytest.mark.django_db
 def test_what_was_left_out_is_named_with_the_reason(small: dict[str, int]) -> None:
     path = "toman/exchange/trading/engine"
-    assert evidence("mr_cycle_time_p50_h", "org", DAY).left_out == [
-        (f"{path} mr {small['odd']}", "negative_cycle_time")
-    ]
+    (odd,) = evidence("mr_cycle_time_p50_h", "org", DAY).left_out
+    assert (odd.what, odd.reason) == (f"{path} mr !{small['odd']}", "negative_cycle_time")
+    assert odd.url == f"https://gitlab.example.org/{path}/-/merge_requests/{small['odd']}"
+    assert not evidence("mr_cycle_time_p50_h", "org", DAY + dt.timedelta(days=60)).left_out
+    assert {one.reason for one in evidence("time_in_review_p50_h", "org", DAY).left_out} == {"no_review"}
     IngestionState.objects.create(level="project", level_id=1, entity="pipelines", unavailable="no_access")
     shown = evidence("pipeline_success_rate", "org", DAY)
-    assert (shown.value, shown.entities, shown.left_out) == (None, [], [(path, "no_access")])
+    assert (shown.value, shown.entities) == (None, [])
+    assert [(one.what, one.reason) for one in shown.left_out] == [(path, "no_access")]
+
+
+@pytest.mark.django_db
+def test_an_entity_says_by_which_signal_and_rules_it_counts(small: dict[str, int]) -> None:
+    (one,) = evidence("deployment_frequency_wk", "org", DAY).entities
+    newest = RuleChange.objects.latest("version").version
+    assert (one.signal, one.rules_version) == ("default_branch", newest)
+    shown = evidence("mr_throughput_wk", "org", DAY)
+    assert {entity.signal for entity in shown.entities} == {"0 of 0 approvals"}
+    assert shown.rules_versions == [newest]
 
 
 @pytest.mark.django_db

@@ -50,6 +50,8 @@ def as_json(found: Evidence) -> str:
             "value": None if found.value is None else float(found.value),
             "numerator": found.exact.numerator,
             "denominator": found.exact.denominator,
+            "low": None if found.low is None else float(found.low),
+            "high": None if found.high is None else float(found.high),
             "n": found.n,
             "reason": found.reason,
             "entities": [
@@ -59,10 +61,15 @@ def as_json(found: Evidence) -> str:
                     "label": e.label,
                     "url": e.url,
                     "contribution": e.value,
+                    "signal": e.signal,
+                    "rules_version": e.rules_version,
                 }
                 for e in found.entities
             ],
-            "left_out": [{"what": what, "reason": reason} for what, reason in found.left_out],
+            "left_out": [
+                {"what": one.what, "reason": one.reason, "id": one.entity_id, "url": one.url}
+                for one in found.left_out
+            ],
         },
         indent=1,
     )
@@ -73,12 +80,16 @@ def show(found: Evidence) -> None:
     value = f"no value ({found.reason})" if found.value is None else f"{found.value} {found.metric.unit}"
     title = f"{found.metric.title}, {found.scope}, {found.day} ({found.window}): {value}, n = {found.n}"
     table = Table(title=title)
-    for column in ("project", found.metric.entity, "when", "contribution", "address"):
+    for column in ("project", found.metric.entity, "when", "contribution", "decided by", "address"):
         table.add_column(column, overflow="fold")  # an address that ends in dots leads nowhere
     for entity in found.entities:
-        table.add_row(entity.project, entity.label, entity.when, entity.contribution, entity.url)
+        table.add_row(
+            entity.project, entity.label, entity.when, entity.contribution, entity.signal, entity.url
+        )
     console = Console()
     console.print(found.metric.definition)
     console.print(table)
-    for what, reason in found.left_out:
-        console.print(f"left out: {what} ({reason})")
+    for one in found.left_out:
+        console.print(f"left out: {one.what} ({one.reason}) {one.url}".rstrip())
+    if found.rules_versions:
+        console.print(f"rules version: {', '.join(map(str, found.rules_versions))}")
