@@ -161,6 +161,10 @@ def test_questions_that_have_no_answer(small: dict[str, int]) -> None:
         evidence("mr_throughput_wk", "team:Nobody", DAY)
     with pytest.raises(ValueError, match="has no window"):
         evidence("wip_mr_count", "org", DAY, "D7")
+    with pytest.raises(CommandError, match="2025-13-01 is no day"):
+        call_command("explain", "mr_throughput_wk", "org", "2025-13-01")
+    with pytest.raises(CommandError, match="invalid choice: 'no_such_metric'"):
+        call_command("explain", "no_such_metric", "org", "2025-09-04")
     with pytest.raises(CommandError, match="team:Nobody is no scope"):
         call_command("explain", "mr_throughput_wk", "team:Nobody", "2025-09-04")
     with pytest.raises(CommandError, match="has no window EOD"):

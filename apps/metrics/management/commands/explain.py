@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from argparse import ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -16,13 +17,21 @@ from apps.metrics.registry import METRICS
 from apps.metrics.words import Window
 
 
+def local_day(text: str) -> dt.date:
+    """The day of a text like 2025-09-04. Raises ArgumentTypeError, which says so, for any other."""
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text} is no day; write it like 2025-09-04") from None
+
+
 class Command(BaseCommand):
     help = "Show what a value was made of."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("metric", choices=[metric.key for metric in METRICS], metavar="METRIC")
         parser.add_argument("scope", help="org, business_line:NAME, team:NAME or repo:FULL/PATH")
-        parser.add_argument("day", type=dt.date.fromisoformat, help="a local day, 2025-09-04")
+        parser.add_argument("day", type=local_day, help="a local day, 2025-09-04")
         parser.add_argument("--window", choices=[window.value for window in Window])
         parser.add_argument("--format", choices=["table", "json"], default="table")
 
