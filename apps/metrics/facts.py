@@ -158,7 +158,7 @@ def dag_paths(building: Building) -> None:
     building.analyze("link_critical_path")
 
 
-FACTS: tuple[Part, ...] = (
+BY_RULES: tuple[Part, ...] = (
     name_verdicts,
     link("bot"),
     graphs,
@@ -171,6 +171,11 @@ FACTS: tuple[Part, ...] = (
     link("link_approval"),
     fact(FactMergeRequest),
     fact(FactMergeRequestSpan),
+)
+"""Facts that rules may decide, and what they are made of."""
+
+FACTS: tuple[Part, ...] = (
+    *BY_RULES,
     link("link_jobs"),
     link("link_shared"),
     link("link_attempt"),
@@ -206,8 +211,8 @@ def build_all(projects: Iterable[int]) -> dict[int, Difference]:
     return differences
 
 
-def build_aside(projects: Iterable[int]) -> None:
-    """Build the facts of projects into temporary tables that stand before the real ones; write nothing.
+def build_aside(projects: Iterable[int], *, parts: Sequence[Part] = FACTS) -> None:
+    """Build facts of projects into temporary tables that stand before the real ones; write nothing.
 
     They hold these projects only, have the real names, and live until the transaction ends: what is read
     unqualified in it reads them. Placement is read likewise. Raises if no transaction is under way.
@@ -215,11 +220,15 @@ def build_aside(projects: Iterable[int]) -> None:
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("Facts aside live in a transaction.")
     with connection.cursor() as cursor:
-        _make(cursor, projects, keep=Stage.shadow)
+        _make(cursor, projects, keep=Stage.shadow, parts=parts)
 
 
 def _make(
-    cursor: CursorWrapper, projects: Iterable[int], *, keep: Callable[[Stage], None]
+    cursor: CursorWrapper,
+    projects: Iterable[int],
+    *,
+    keep: Callable[[Stage], None],
+    parts: Sequence[Part] = FACTS,
 ) -> Building | None:
     placed = list(PlacedProject.objects.filter(pk__in=projects).order_by("pk"))
     if not placed:
@@ -229,6 +238,6 @@ def _make(
     # loops over a project's rows take seconds where hashing them takes milliseconds.
     cursor.execute("set local enable_nestloop = off")
     building = Building(cursor, placed, sorted(OrgMap.load().bots), keep)
-    for part in FACTS:
+    for part in parts:
         part(building)
     return building

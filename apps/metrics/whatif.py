@@ -13,10 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.apps import apps
 from django.db import connection, transaction
 
 from apps.metrics.changes import Changed, changed_entities, note_entities
-from apps.metrics.facts import build_aside
+from apps.metrics.facts import BY_RULES, build_aside
 from apps.metrics.fold import Members
 from apps.metrics.models import PlacedProject, Scope
 from apps.metrics.placement import RULES, placement_by
@@ -28,6 +29,9 @@ from apps.orgmap.place import OrgMap
 
 Overrides = Mapping[tuple[str, str], Mapping[str, Any]]
 """(level, target) -> rule -> value, as the org map has them; None takes an override back."""
+
+
+OUR_ROOM = apps.get_app_config("metrics")
 
 
 @dataclass(frozen=True)
@@ -126,8 +130,8 @@ def _stand_aside(placed: list[PlacedProject], affected: list[int]) -> None:
             "create temporary table placed_project (like placed_project including all) on commit drop"
         )
         PlacedProject.objects.bulk_create(placed)  # into the temporary one
-        build_aside(affected)
-        cursor.execute(_SHADOWS)
+        build_aside(affected, parts=BY_RULES)
+        cursor.execute(_SHADOWS, [[model._meta.db_table for model in OUR_ROOM.get_models()]])
         for schema, table, columns in cursor.fetchall():
             cursor.execute(f'alter table pg_temp."{table}" rename to "candidate_{table}"')
             cursor.execute(
@@ -152,10 +156,7 @@ _SHADOWS = """
      where relnamespace = pg_my_temp_schema()
        and relkind = 'r'
        and relname <> 'placed_project'
-       and exists (
-           select from pg_class
-            where relnamespace = current_schema()::regnamespace and relname = aside.relname
-       )
+       and relname = any(%s)
 """
 """Facts that stand aside, with the schema of the real ones and their columns."""
 
