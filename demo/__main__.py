@@ -23,6 +23,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--projects", type=int, default=16)
     parser.add_argument("--days", type=int, default=180)
     parser.add_argument("--pace", type=float, default=1.0, help="so many times the usual work in a project")
+    parser.add_argument("--mixed", action="store_true", help="all manners of working in any four projects")
     parser.add_argument("--until", help="the clock, ISO 8601; default now")
     parser.add_argument(
         "--start", help="where history begins; default --days before --until, at midnight UTC"
@@ -46,7 +47,10 @@ def main() -> None:
     until = parse(options.until) if options.until else millis(dt.datetime.now(dt.UTC))
     start = parse(options.start) if options.start else (until - options.days * DAY) // DAY * DAY
     gc.disable()
-    world = World(seed=options.seed, projects=options.projects, start=start, now=until, pace=options.pace)
+    world = World(
+        seed=options.seed, projects=options.projects, start=start, now=until, pace=options.pace,
+        mixed=options.mixed,
+    )  # fmt: skip
     gc.collect()
     gc.freeze()
     gc.enable()

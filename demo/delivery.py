@@ -33,7 +33,7 @@ class Delivery:
             yield now + int(rng.uniform(5, 60) * MINUTE)
             shift = rng.choices((0, 5 * DAY, -3 * DAY), (94, 3, 3))[0]
             project.releases[tag.name] = Release(
-                tag, user, self.simulation.now, self.simulation.now + shift, "Notes."
+                project, tag, user, self.simulation.now, self.simulation.now + shift, "Notes."
             )
         if rng.random() < 0.04:
             yield self.simulation.now + int(rng.uniform(1, 20) * HOUR)

@@ -209,11 +209,17 @@ class Tag:
 
 @dataclass(slots=True, eq=False)
 class Release:
+    project: Project
     tag: Tag
     author: User
     created: int
     released: int
     description: str = ""
+
+    @property
+    def commit(self) -> Commit:
+        """Where its tag points now."""
+        return self.project.commits[self.tag.sha]
 
     @property
     def id(self) -> str:

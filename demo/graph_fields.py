@@ -85,7 +85,8 @@ plain("Tree", lastCommit=_last_commit)
 plain(
     "Release",
     tagName="tag.name", name="tag.name", createdAt=time("created"), releasedAt=time("released"),
-    author="author", upcomingRelease=lambda release, context: release.released > context.now,
+    author="author", commit="commit",
+    upcomingRelease=lambda release, context: release.released > context.now,
 )  # fmt: skip
 
 

@@ -20,7 +20,9 @@ MANY = 200  # from here on there are as many issues as in the reference workload
 class World:
     """All that exists at `now`. The same seed, projects and start give the same world at the same instant."""
 
-    def __init__(self, *, seed: int, projects: int, start: int, now: int, pace: float = 1.0) -> None:
+    def __init__(
+        self, *, seed: int, projects: int, start: int, now: int, pace: float = 1.0, mixed: bool = False
+    ) -> None:
         self.seed, self.start, self.now = seed, start, start
         self.people = People(seed, tuple(LINES), projects)
         self.groups: dict[str, Group] = {}
@@ -31,7 +33,8 @@ class World:
         self._make_groups()
         usual = Pace(work=pace, talk=pace * (2.8 if projects >= MANY else 1.0))
         for index, (line, path) in enumerate(_paths(projects)):
-            self._make_project(index, line, path, usual)
+            manner = index // len(LINES) + (index if mixed else 0)
+            self._make_project(index, line, path, manner=manner, pace=usual)
         add_oddities(self)
         for place, life in enumerate(self.lives):
             life.meet(self.lives[place + 1 : place + 9], self.by_path.get)
@@ -60,11 +63,11 @@ class World:
         self.groups[full] = group
         return group
 
-    def _make_project(self, index: int, line: str, path: str, pace: Pace) -> None:
+    def _make_project(self, index: int, line: str, path: str, *, manner: int, pace: Pace) -> None:
         rng = Random(f"{self.seed}/{path}")
         group_path, _, name = f"toman/{line}/{path}".rpartition("/")
         number = list(LINES).index(line)
-        habits = habits_of(rng, index // len(LINES), number, pace)
+        habits = habits_of(rng, manner, number, pace)
         project = self.add_project(
             index, name, self.groups[group_path], habits, rng, self.people.team(line, rng)
         )

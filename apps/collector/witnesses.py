@@ -28,8 +28,17 @@ PROJECTS_AT_ONCE = 25
 NEEDS = ("Project.pipelines", "Project.lastActivityAt", "Group.projects")
 
 
+_Told = tuple[str, ...]
+
+
+class _More(msgspec.Struct):
+    hasNextPage: bool = False  # noqa: N815  # GitLab's name
+    endCursor: str | None = None  # noqa: N815  # GitLab's name
+
+
 class _Some(msgspec.Struct):
     nodes: list[Any] = []
+    pageInfo: _More = msgspec.field(default_factory=_More)  # noqa: N815  # GitLab's name
 
 
 class _Commit(msgspec.Struct):
@@ -51,11 +60,6 @@ class _Node(msgspec.Struct):
     pipelines: _Some | None = None
     children: _Some | None = None
     releases: _Some | None = None
-
-
-class _More(msgspec.Struct):
-    hasNextPage: bool = False  # noqa: N815  # GitLab's name
-    endCursor: str | None = None  # noqa: N815  # GitLab's name
 
 
 class _Projects(msgspec.Struct):
@@ -97,9 +101,11 @@ class Probe:
         self._projects, self._before, self._again = projects, dict(heads), again
         by_api = RawDeployment.objects.filter(project_id__in=ids, pipeline_id__isnull=True)
         self._by_api = set(by_api.values_list("project_id", flat=True).distinct())
-        releases = RawRelease.objects.filter(project_id__in=ids, created_at__isnull=False)
-        newest = releases.order_by("project_id", "-created_at").distinct("project_id")
-        self._releases = {one.project_id: one.created_at for one in newest}
+        self._releases: dict[int, list[_Told]] = defaultdict(list)
+        releases = RawRelease.objects.filter(project_id__in=ids).order_by("-created_at")
+        names = ("project_id", "tag_name", "commit_id", "created_at", "released_at")
+        for project, tag, commit, created, released in releases.values_list(*names):
+            self._releases[project].append(_told(tag, commit, created, released))
 
     def ask(self, path: str, *, client: Client, abilities: Abilities, since: dt.datetime) -> None:
         """Page through the group's projects. A refusal proves nothing, and hinders nobody."""
@@ -128,7 +134,7 @@ class Probe:
             yield "environments"
             if not self._again:  # read once a night: a record made through the API moves nothing else
                 yield "deployments"
-        if not self._again and self._has_no_new_release(number, node):
+        if node.releases is not None and self._has_these(number, node.releases):
             yield "releases"
 
     def _is_quiet(self, number: int, node: _Node, since: dt.datetime) -> bool:
@@ -146,18 +152,29 @@ class Probe:
         except Unfit:
             return False
 
-    def _has_no_new_release(self, number: int, node: _Node) -> bool:
-        if node.releases is None:
-            return False
-        newest = next(iter(node.releases.nodes), None)
-        ours = self._releases.get(number)
-        if newest is None or ours is None:
-            return newest is None and ours is None
+    def _has_these(self, number: int, theirs: _Some) -> bool:
+        """Its youngest releases are as we know them; an edit of an older one is found at the week's end."""
         try:
-            theirs = instant(newest.get("createdAt"))
-        except Unfit:
+            told = [
+                _told(
+                    one["tagName"], one["commit"]["sha"], *map(_moment, (one["createdAt"], one["releasedAt"]))
+                )
+                for one in theirs.nodes
+            ]
+        except (Unfit, KeyError, TypeError):
             return False
-        return abs(theirs - ours) < dt.timedelta(seconds=1)
+        ours = self._releases.get(number, [])
+        return sorted(told) == sorted(ours[: len(told)] if theirs.pageInfo.hasNextPage else ours)
+
+
+def _moment(value: Any) -> dt.datetime | None:
+    return None if value is None else instant(value)
+
+
+def _told(tag: str, commit: str | None, *moments: dt.datetime | None) -> _Told:
+    """A release as both routes can tell it: GraphQL leaves out milliseconds."""
+    told = (moment.replace(microsecond=0).isoformat() if moment else "" for moment in moments)
+    return (tag, commit or "", *told)
 
 
 def _nodes(path: str, *, client: Client, abilities: Abilities, since: dt.datetime) -> Iterator[_Node]:

@@ -23,7 +23,7 @@ ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.\w+")
 @pytest.fixture(scope="session")
 def still() -> Iterator[Company]:
     """A company whose clock nobody moves."""
-    with company(projects=4, days=4, **{"--pace": "5"}) as running:
+    with company(projects=4, days=4, mixed=False, **{"--pace": "5"}) as running:
         yield running
 
 

@@ -12,6 +12,7 @@ from email.utils import format_datetime
 import pytest
 from django.db import transaction
 
+from apps.collector.client import Client
 from apps.collector.endpoints import ENDPOINTS
 from apps.collector.models import RawPipeline
 from apps.collector.reading import Place, Reading
@@ -55,6 +56,9 @@ class MovingPipelines:
         date = format_datetime(self.clock, usegmt=True)
         return answer({"data": {"project": {"pipelines": place}}}, Date=date)
 
+    def tell_the_time(self, asked: Asked) -> Reply:
+        return answer({}, Date=format_datetime(self.clock, usegmt=True))
+
     def _written(self, number: int) -> dict[str, object]:
         jobs = {"pageInfo": {"hasNextPage": False, "endCursor": None}, "nodes": []}
         length = self.pipelines[number][1]
@@ -87,8 +91,10 @@ def gitlab() -> Iterator[FakeGitlab]:
         yield fake
 
 
-def listed(moving: MovingPipelines, project: int) -> None:
-    """What the list over REST, which comes before, has told."""
+def listed(moving: MovingPipelines, project: int, client: Client) -> None:
+    """What the list over REST, which comes before, has told; the second of the last change is over then."""
+    moving.clock += dt.timedelta(seconds=2)
+    client.get("/version", query={}, decode=json.loads)
     rows = [
         RawPipeline(
             pipeline_id=project * 1000 + number, project_id=project, iid=number, status="success",
@@ -132,11 +138,11 @@ def test_no_pipeline_is_lost_or_stale_after_a_walk_down_a_moving_list(gitlab, cl
     for project in range(1, 41):
         rng = random.Random(project)
         moving = MovingPipelines(rng, size=rng.randint(2, 6))
-        gitlab.handlers = {"/api/graphql": numbered(moving, project)}
+        gitlab.handlers = {"/api/graphql": numbered(moving, project), "/version": moving.tell_the_time}
         for _ in range(rng.randint(1, 3)):
-            listed(moving, project)
+            listed(moving, project, client)
             read(client, project)
-        listed(moving, project)
+        listed(moving, project, client)
         before = dict(moving.pipelines)
         read(client, project)
         rows = {row.iid: row for row in RawPipeline.objects.filter(project_id=project)}

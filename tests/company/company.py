@@ -70,9 +70,9 @@ class Company:
 
 @contextmanager
 def company(
-    *, projects: int = 4, until: dt.datetime = UNTIL, days: int = 20, **more: Any
+    *, projects: int = 4, until: dt.datetime = UNTIL, days: int = 20, mixed: bool = True, **more: Any
 ) -> Iterator[Company]:
-    """A demo GitLab whose history begins `days` before `until`."""
+    """A demo GitLab whose history begins `days` before `until`, in which people work in all manners."""
     command = [
         sys.executable,
         "-m",
@@ -89,6 +89,7 @@ def company(
         until.isoformat(),
         *(part for name, value in more.items() for part in (name, value)),
     ]
+    command += ["--mixed"] if mixed else []
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
