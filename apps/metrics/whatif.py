@@ -129,7 +129,14 @@ def _stand_aside(placed: list[PlacedProject], affected: list[int]) -> None:
         cursor.execute(
             "create temporary table placed_project (like placed_project including all) on commit drop"
         )
-        PlacedProject.objects.bulk_create(placed)  # into the temporary one
+        cursor.execute("select quote_ident(current_schema())")
+        cursor.execute(
+            f"insert into placed_project select * from {cursor.fetchone()[0]}.placed_project"
+            " where project_id <> all(%s)",
+            [affected],
+        )
+        # Into the temporary one, as whatever has its name from now on.
+        PlacedProject.objects.bulk_create(one for one in placed if one.pk in affected)
         build_aside(affected, parts=BY_RULES)
         cursor.execute(_SHADOWS, [[model._meta.db_table for model in OUR_ROOM.get_models()]])
         for schema, table, columns in cursor.fetchall():
