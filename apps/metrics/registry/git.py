@@ -1,0 +1,132 @@
+"""Git hygiene: tags, pushes, approvals, signatures, branches."""
+
+from __future__ import annotations
+
+from apps.metrics.registry.parts import MR, MR_DETAILS, TIERLESS, percentiles
+from apps.metrics.words import Aggregate, Competency, Direction, Metric, Unit, Window
+
+GIT: tuple[Metric, ...] = (
+    Metric(
+        key="semver_valid_ratio",
+        title="Valid SemVer tags",
+        unit=Unit.RATIO,
+        window=Window.D30,
+        competency=Competency.GIT,
+        better=Direction.HIGHER,
+        definition="Share of the tags released in the window whose name, after at most one leading v, is "
+        "valid "
+        "SemVer 2.0.0.",
+        aggregate=Aggregate.MEAN,
+        entity="tag",
+        needs=("tags",),
+        rows="""
+            select project_id, tag_name as entity_id, at, is_semver::int as value
+              from fact_release
+             where at is not null
+        """,
+    ),
+    Metric(
+        key="direct_pushes_default",
+        title="Direct pushes to the default branch",
+        unit=Unit.COUNT,
+        window=Window.D1,
+        competency=Competency.GIT,
+        better=Direction.LOWER,
+        definition="Commits on the default branch that are no merge, belong to no merged merge request and "
+        "are "
+        "not a bot's, by the day they were committed.",
+        aggregate=Aggregate.COUNT,
+        entity="commit",
+        min_sample=0,
+        needs=("commits", *MR_DETAILS),
+        rows="""
+            select project_id, commit_id as entity_id, committed_at as at, 1 as value
+              from fact_commit
+             where is_direct_push
+        """,
+        left_out="""
+            select project_id, commit_id as entity_id, committed_at as at,
+                   'merge_or_merge_request_or_bot' as reason
+              from fact_commit
+             where not is_direct_push
+        """,
+    ),
+    Metric(
+        key="force_pushes_protected",
+        title="Force pushes to protected branches",
+        unit=Unit.COUNT,
+        window=Window.D1,
+        competency=Competency.GIT,
+        better=Direction.LOWER,
+        definition="Moves of a protected branch to a commit that does not have the old head in its history.",
+        aggregate=Aggregate.COUNT,
+        entity="push",
+        min_sample=0,
+        needs=("branches", "push_events"),
+        rows="""
+            select project_id, push_key as entity_id, at, 1 as value
+              from fact_force_push
+        """,
+    ),
+    Metric(
+        key="approval_bypass_ratio",
+        title="Approval bypass ratio",
+        unit=Unit.RATIO,
+        window=Window.D30,
+        competency=Competency.GIT,
+        better=Direction.LOWER,
+        definition="Share of merged merge requests that needed approvals and went in with fewer.",
+        aggregate=Aggregate.MEAN,
+        entity="mr",
+        needs=MR_DETAILS,
+        unmeasured=TIERLESS,
+        rows="""
+            select project_id, mr_id as entity_id, merged_at as at,
+                   (approvals_given < approvals_required)::int as value
+              from fact_mr
+             where merged_at is not null and approvals_required > 0
+        """,
+        left_out="""
+            select project_id, mr_id as entity_id, merged_at as at,
+                   case when approvals_required is null then 'approvals_unknown'
+                        else 'no_approval_required' end as reason
+              from fact_mr
+             where merged_at is not null and coalesce(approvals_required, 0) = 0
+        """,
+    ),
+    Metric(
+        key="signed_commit_ratio",
+        title="Signed commit ratio",
+        unit=Unit.RATIO,
+        window=Window.D30,
+        competency=Competency.GIT,
+        better=Direction.HIGHER,
+        definition="Share of the commits on the default branch that carry a GPG, SSH or X.509 signature.",
+        aggregate=Aggregate.MEAN,
+        entity="commit",
+        needs=("commits",),
+    ),
+    *percentiles(
+        "branch_ttl",
+        "Branch lifetime",
+        unit=Unit.HOURS,
+        window=Window.D30,
+        competency=Competency.GIT,
+        better=Direction.LOWER,
+        definition="From the creation of a merge request's source branch until it was merged or removed. Not "
+        "measured yet.",
+        entity="mr",
+    ),
+    Metric(
+        key="branch_ttl_over_30d_count",
+        title="Branches older than 30 days",
+        unit=Unit.COUNT,
+        window=Window.D30,
+        competency=Competency.GIT,
+        better=Direction.LOWER,
+        definition="Branches that took more than 30 days, and open ones that are older. Not measured yet.",
+        aggregate=Aggregate.COUNT,
+        entity="mr",
+        min_sample=0,
+    ),
+)
