@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.metrics.registry.parts import MR, MR_DETAILS, TIERLESS, percentiles
+from apps.metrics.registry.parts import MR_DETAILS, TIERLESS, percentiles
 from apps.metrics.words import Aggregate, Competency, Direction, Metric, Unit, Window
 
 GIT: tuple[Metric, ...] = (
