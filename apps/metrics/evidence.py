@@ -7,8 +7,6 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-import numpy as np
-
 from apps.collector.models import Project
 from apps.metrics.entities import shown
 from apps.metrics.fold import NOTHING, Entries, Members, Value, fold, rounded, told
@@ -16,7 +14,7 @@ from apps.metrics.intervals import NONE
 from apps.metrics.left_out import LeftOut, left_out
 from apps.metrics.models import Scope
 from apps.metrics.registry import by_key
-from apps.metrics.rollup import end_of_day_ms, history_start, projects_by_scope
+from apps.metrics.rollup import end_of_days, history_start, projects_by_scope
 from apps.metrics.samples import entities, read
 from apps.metrics.signals import NO_SIGNAL, signals_of
 from apps.metrics.words import Aggregate, Metric, Shape, Unit, Window
@@ -141,7 +139,7 @@ def _folded(metric: Metric, rows: list[tuple[int, str, int]], window: Window, da
         return _NO_VALUE
     number = day.toordinal()
     entries = Entries.of([(0, number, number + 1, value, 1) for *_, value in rows])
-    ends = np.array([end_of_day_ms(day)], dtype=np.int64)
+    ends = end_of_days(day, day)
     (found,) = fold([metric], entries, Members.of([[0]]), window=window, first=number, ends=ends)
     low, high = (None if end[0, 0] == NONE else int(end[0, 0]) for end in (found.low, found.high))
     return found.value(0, 0), low, high
@@ -166,7 +164,7 @@ def _entities(metric: Metric, rows: list[tuple[int, str, int]], *, day: dt.date)
         signals = signals_of(metric.entity, project=owner.pk, ids=ids)
         for entity, value in members:
             label, url, at = seen.get(entity, (entity, "", None))
-            own = end_of_day_ms(day) - value if metric.shape is Shape.AGE else value
+            own = int(end_of_days(day, day)[0]) - value if metric.shape is Shape.AGE else value
             amount = contribution(metric, own)
             said = signals.get(entity, NO_SIGNAL)
             listed.append(Entity(owner.path_with_namespace, entity, label, url, at, own, amount, *said))

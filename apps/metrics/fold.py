@@ -127,6 +127,8 @@ def fold(
                      entries.n[inside])  # fmt: skip
     if metrics[0].aggregate.tenths is None:
         total, n = (_sums(placed, column, members, days) for column in (placed.value, placed.n))
+        if metrics[0].shape is Shape.AGE:
+            total = n * ends - total
         return [_added(metric, total, n, window) for metric in metrics]
     which, scope = members.spread(placed.project)
     order = Order(scope, *(column[which] for column in (placed.value, placed.enter, placed.leave)),

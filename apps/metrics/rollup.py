@@ -77,14 +77,13 @@ def folded(
     history_from: dt.date,
 ) -> Iterator[Series]:
     """The values of metrics that share a sample, with the reasons where there are none."""
-    days = clock.days_between(first, last)
-    ends = np.array([end_of_day_ms(day) for day in days], dtype=np.int64)
+    ends = end_of_days(first, last)
     measured = members.without(list(sample.unmeasured))
     values = fold(metrics, sample.entries, measured, window=window, first=first.toordinal(), ends=ends)
     missing = _missing(members, sample.unmeasured)
     some = np.bincount(measured.scope, minlength=members.scopes) > 0
     nowhere = (missing != 0) & ~some
-    ordinals = np.arange(len(days)) + first.toordinal()
+    ordinals = np.arange(len(ends)) + first.toordinal()
     early = ordinals < history_from.toordinal() + window.days - 1
     for metric, found in zip(metrics, values, strict=True):
         why = np.where(missing != 0, missing, 1)[:, None] * (found.numerator == NONE)
@@ -111,9 +110,10 @@ def _without(found: Folded, gone: Integers) -> Folded:
     )
 
 
-def end_of_day_ms(day: dt.date) -> int:
-    """The instant that ends the local day, in milliseconds since 1970."""
-    return int(clock.midnight(day + dt.timedelta(days=1)).timestamp()) * 1000
+def end_of_days(first: dt.date, last: dt.date) -> Integers:
+    """The instants that end the local days from `first` to `last`, in milliseconds since 1970."""
+    ends = (clock.midnight(day + dt.timedelta(days=1)) for day in clock.days_between(first, last))
+    return np.array([int(end.timestamp()) * 1000 for end in ends], dtype=np.int64)
 
 
 def history_start() -> dt.date | None:
