@@ -234,9 +234,11 @@ def _make(
     if not placed:
         return None
     cursor.execute("set local work_mem = '64MB'")
-    # Right after a collection the tables have no statistics yet: planned for a few rows, loops within
-    # loops over a project's rows take seconds where hashing them takes milliseconds.
-    cursor.execute("set local enable_nestloop = off")
+    # Right after a collection the tables have no statistics yet, and of projects and SHAs together there are
+    # never any: planned for a few rows, loops within loops over a project's rows take seconds, and so does
+    # sorting texts, where hashing them takes milliseconds.
+    cursor.execute("set local enable_nestloop = off; set local enable_mergejoin = off; set local jit = off")
+    cursor.execute("set local default_statistics_target = 10")  # how many, and how alike, is all that matters
     building = Building(cursor, placed, sorted(OrgMap.load().bots), keep)
     for part in parts:
         part(building)
