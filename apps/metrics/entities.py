@@ -21,7 +21,10 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True)
 class Kind:
-    """`sql`: (entity_id, label, path below the project, instant) of one project's entities, by %(ids)s."""
+    """`sql`: (entity_id, label, path below the project or whole address, instant) of entities, by %(ids)s.
+
+    They are those of one project; an issue may be of another than the one it counts in.
+    """
 
     sql: str
 
@@ -31,13 +34,20 @@ _PIPELINE = (
     "select pipeline_id, '#' || pipeline_id, '/-/pipelines/' || pipeline_id, created_at from raw_pipeline"
 )
 _JOB = "select job_id, name, '/-/jobs/' || job_id, finished_at from raw_job"
-_ISSUE = "select issue_id, '#' || iid, '/-/issues/' || iid, created_at from raw_issue"
+_ISSUE = """
+    select i.issue_id,
+           case when i.project_id = %(project)s then '' else p.path_with_namespace end || '#' || i.iid,
+           p.web_url || '/-/issues/' || i.iid,
+           i.created_at
+      from raw_issue i
+      join dim_project p using (project_id)
+"""
 
 KINDS = {
     "mr": Kind(f"{_MR} where project_id = %(project)s and mr_id = any(%(ids)s::bigint[])"),
     "pipeline": Kind(f"{_PIPELINE} where project_id = %(project)s and pipeline_id = any(%(ids)s::bigint[])"),
     "job_group": Kind(f"{_JOB} where project_id = %(project)s and job_id = any(%(ids)s::bigint[])"),
-    "issue": Kind(f"{_ISSUE} where project_id = %(project)s and issue_id = any(%(ids)s::bigint[])"),
+    "issue": Kind(f"{_ISSUE} where i.issue_id = any(%(ids)s::bigint[])"),
     "tag": Kind(
         "select tag_name, tag_name, '/-/tags/' || tag_name, at from fact_release"
         " where project_id = %(project)s and tag_name = any(%(ids)s)"
@@ -65,6 +75,12 @@ def shown(kind: str, *, project: int, web_url: str, ids: Iterable[str]) -> dict[
     with connection.cursor() as cursor:
         cursor.execute(KINDS[kind].sql, {"project": project, "ids": list(ids)})
         return {
-            str(entity): Shown(label, web_url + quote(path) if web_url else "", at)
+            str(entity): Shown(label, _address(web_url, path), at)
             for entity, label, path, at in cursor.fetchall()
         }
+
+
+def _address(web_url: str, path: str | None) -> str:
+    if not path or "://" in path:
+        return path or ""
+    return web_url + quote(path) if web_url else ""

@@ -14,6 +14,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from apps.collector.models import IngestionState, Server
+from apps.metrics.entities import shown
 from apps.metrics.evidence import evidence
 from apps.metrics.models import MetricDaily, Scope
 from apps.metrics.registry import METRICS, by_key
@@ -109,6 +110,15 @@ def test_every_entity_has_its_address_in_gitlab(small: dict[str, int]) -> None:
     for key, address in addresses.items():
         (entity,) = evidence(key, ONE_REPO, DAY).entities
         assert entity.url == address
+
+
+@pytest.mark.django_db
+def test_an_issue_that_counts_in_another_project_has_the_address_of_its_own(small: dict[str, int]) -> None:
+    builders.project(2, "toman/exchange/custody/vault")
+    builders.issue(created="2025-09-01 10:00", iid=77)
+    own, other = (shown("issue", project=at, web_url="", ids=["77"])["77"] for at in (1, 2))
+    assert (own.label, other.label) == ("#77", "toman/exchange/trading/engine#77")
+    assert own.url == other.url == "https://gitlab.example.org/toman/exchange/trading/engine/-/issues/77"
 
 
 @pytest.mark.django_db
