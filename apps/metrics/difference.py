@@ -58,21 +58,35 @@ class Stage:
 
     def settle(self, *, projects: Sequence[int], into: Mapping[int, Difference]) -> None:
         """Write the difference to what stands of these projects, and note the days it touches."""
-        key = " and ".join(f't."{c}" = n."{c}"' for c in key_of(self.model))
-        rest = [c for c in self.columns if c not in key_of(self.model)]
-        same = f"{key} and {_row('t', rest)} is not distinct from {_row('n', rest)}" if rest else key
-        listed = ", ".join(f'"{c}"' for c in self.columns)
-        stands = "t.project_id = any(%(projects)s)"
+        key = key_of(self.model)
+        same, listed = _joined("t", "n", key), ", ".join(f'"{c}"' for c in self.columns)
+        rest = [c for c in self.columns if c not in key]
+        unlike = f"or {_row('t', rest)} is distinct from {_row('n', rest)}" if rest else ""
+        self._cursor.execute("drop table if exists pg_temp.unlike")
+        self._cursor.execute(
+            f"""
+            create temporary table unlike on commit drop as
+            select {", ".join(f'coalesce(t."{c}", n."{c}") as "{c}"' for c in key)},
+                   t."{key[0]}" is not null as stands
+              from (select * from "{self.table}" where project_id = any(%(projects)s)) t
+              full join "new_{self.table}" n on {same}
+             where t."{key[0]}" is null or n."{key[0]}" is null {unlike}
+            """,
+            {"projects": list(projects)},
+        )
+        if self._cursor.rowcount == 0:
+            return
         gone = f"""
             delete from "{self.table}" t
-             where {stands} and not exists (select from "new_{self.table}" n where {same})
+             using unlike u
+             where u.stands and t.project_id = any(%(projects)s) and {_joined("t", "u", key)}
             returning t.project_id, {self._span("t")}
         """
         come = f"""
             insert into "{self.table}" as t ({listed})
-            select {listed}
+            select {", ".join(f'n."{c}"' for c in self.columns)}
               from "new_{self.table}" n
-             where not exists (select from "{self.table}" t where {stands} and {same})
+              join unlike u on {_joined("n", "u", key)}
             returning t.project_id, {self._span("t")}
         """
         for statement in (gone, come):
@@ -106,6 +120,10 @@ def key_of(model: type[models.Model]) -> list[str]:
     unique = next(c for c in model._meta.constraints if isinstance(c, models.UniqueConstraint))
     columns = {field.name: field.column for field in model._meta.concrete_fields}
     return [str(columns[name]) for name in unique.fields]
+
+
+def _joined(one: str, other: str, key: Sequence[str]) -> str:
+    return " and ".join(f'{one}."{c}" = {other}."{c}"' for c in key)
 
 
 def _row(alias: str, columns: Sequence[str]) -> str:

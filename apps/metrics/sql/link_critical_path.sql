@@ -10,7 +10,7 @@ longest as (
       from last_attempt
      group by project_id, pipeline_id, stage
 )
-select project_id, pipeline_id, sum((extract(epoch from length) * 1000)::bigint)::bigint as critical_path_ms
+select project_id, pipeline_id, (extract(epoch from sum(length)) * 1000)::bigint as critical_path_ms
   from longest
  group by project_id, pipeline_id
  union all

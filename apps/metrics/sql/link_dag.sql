@@ -1,10 +1,9 @@
 -- Pipelines with dag jobs: the lengths of their jobs, and a word for all else that their critical path hangs on.
 -- The pipelines of a project mostly have the same jobs, so few words are met.
 select j.project_id, j.pipeline_id,
-       md5(string_agg(
-           row(j.name, j.stage, coalesce(j.scheduling_type = 'dag', false), coalesce(j.needs, '{}'))::text, ' '
-           order by j.job_id
-       )) as shape,
+       md5(array_agg(
+           hash_record_extended(row(j.name, j.stage, j.scheduling_type = 'dag', j.needs), 0) order by j.job_id
+       )::text) as shape,
        array_agg(
            case when j.finished_at >= j.started_at
                 then (extract(epoch from j.finished_at - j.started_at) * 1000)::bigint end

@@ -11,7 +11,7 @@ with stage as (
 pipeline as (
     select project_id, pipeline_id,
            coalesce(bool_or(is_dag), false) as is_dag,
-           sum((extract(epoch from longest) * 1000)::bigint)::bigint as stages_ms
+           (extract(epoch from sum(longest)) * 1000)::bigint as stages_ms
       from stage
      group by project_id, pipeline_id
 ),
