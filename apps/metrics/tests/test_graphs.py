@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import combinations, pairwise
 from typing import NamedTuple
 
@@ -38,6 +39,49 @@ def test_a_graph_that_ends_above_the_root_and_an_unknown_head_are_no_error() -> 
     assert positions("c9", {"c9": ["c8", "x"], "c8": ["gone"]}) == {"c8": 1, "c9": 2}
     assert positions("gone", {"c1": []}) == {}
     assert positions(None, {}) == {}
+
+
+# Each way of landing a branch of two commits (b1, b2) on a mainline that had r and m.
+LANDINGS = {
+    "merge commit": ({"r": [], "m": ["r"], "b1": ["r"], "b2": ["b1"], "x": ["m", "b2"]}, "x"),
+    "rebased, then a merge commit": ({"r": [], "m": ["r"], "b1": ["m"], "b2": ["b1"], "x": ["m", "b2"]}, "x"),
+    "squashed into a merge commit": ({"r": [], "m": ["r"], "s": ["m"], "x": ["m", "s"]}, "x"),
+    "squashed and fast-forward": ({"r": [], "m": ["r"], "s": ["m"]}, "s"),
+    "fast-forward": ({"r": [], "m": ["r"], "b1": ["m"], "b2": ["b1"]}, "b2"),
+    "merged locally, then pushed": ({"r": [], "m": ["r"], "b1": ["r"], "b2": ["b1", "m"]}, "b2"),
+    "an octopus": ({"r": [], "m": ["r"], "b1": ["r"], "b2": ["r"], "x": ["m", "b1", "b2"]}, "x"),
+}  # fmt: skip
+PLACES = {
+    "merge commit": {"r": 1, "m": 2, "b1": 3, "b2": 3, "x": 3},
+    "rebased, then a merge commit": {"r": 1, "m": 2, "b1": 3, "b2": 3, "x": 3},
+    "squashed into a merge commit": {"r": 1, "m": 2, "s": 3, "x": 3},
+    "squashed and fast-forward": {"r": 1, "m": 2, "s": 3},
+    "fast-forward": {"r": 1, "m": 2, "b1": 3, "b2": 4},
+    # The first parent of a local merge is the branch itself: what was the mainline came in by the merge.
+    "merged locally, then pushed": {"r": 1, "b1": 2, "b2": 3, "m": 3},
+    "an octopus": {"r": 1, "m": 2, "b1": 3, "b2": 3, "x": 3},
+}
+
+
+@pytest.mark.parametrize("way", LANDINGS)
+def test_every_way_of_landing_a_branch_gives_its_commits_their_places(way: str) -> None:
+    graph, head = LANDINGS[way]
+    assert positions(head, graph) == PLACES[way]
+    history = History(head, graph)
+    assert all(history.reaches(head, commit) for commit in graph)
+    assert not any(history.reaches("r", commit) for commit in graph if commit != "r")
+
+
+def test_a_long_history_is_read_fast_however_it_was_landed() -> None:
+    """100,000 commits and as many questions: a walk for each would take hours."""
+    merges = {f"m{n}": [f"m{n - 1}", f"b{n}"] for n in range(1, 50_000)}
+    graph = {"m0": [], **merges, **{f"b{n}": [f"m{n - 1}"] for n in range(1, 50_000)}}
+    begun = time.process_time()
+    history = History("m49999", graph)
+    assert history.positions["b777"] == 778
+    assert sum(history.reaches(f"m{n}", f"b{n + 1}") for n in range(1, 49_999)) == 0
+    assert all(history.reaches("m49999", f"b{n}") for n in range(1, 50_000))
+    assert time.process_time() - begun < 3
 
 
 def reaches(start: str, wanted: str, graph: dict[str, list[str]]) -> bool:
