@@ -1,193 +1,198 @@
-"""Random histories: what is stored is what the plain reading of the definitions says, to the last digit."""
+"""Random histories: what is stored is what the plain reading of the definitions says, to the last digit.
+
+Each history is an org of its own: a business line. Many lie in one database, so one computation judges all.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import json
+import os
 from fractions import Fraction
+from itertools import cycle, product
 from typing import Any
 
 import pytest
-from django.db import transaction
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
+from django.apps import apps
+from django.db import connection, transaction
 
-from apps.metrics.models import MetricDaily
-from apps.metrics.rollup import roll_up
-from apps.metrics.tests import builders, oracle
-from apps.metrics.tests.test_cases import computed
+from apps.collector.models import Project
+from apps.metrics.facts import build_all, deliver
+from apps.metrics.models import MetricDaily, Scope
+from apps.metrics.placement import place_all
+from apps.metrics.registry import METRICS
+from apps.metrics.rollup import Rolled, roll_up, values_of
+from apps.metrics.tests.oracle import Reading, Told
+from apps.metrics.tests.oracle.growing import grow
+from apps.metrics.tests.oracle.records import History
+from apps.metrics.tests.oracle.storing import parts, rows_of, tell_org, write
+from apps.metrics.words import Window
+from apps.orgmap.place import OrgMap
 
-START = dt.datetime(2025, 10, 18, 22, tzinfo=dt.UTC)  # a local midnight; the clocks change a week later
-HISTORY = dt.date(2025, 9, 1)
-FIRST, LAST = dt.date(2025, 10, 19), dt.date(2025, 11, 4)
-HOMES = {
-    1: ("toman/exchange/trading/engine", "Exchange", "Trading"),
-    2: ("toman/exchange/custody/vault", "Exchange", "Custody"),
-    3: ("toman/core/sre/tools", "Core/Platform", "SRE"),
-}
-SHAS = st.sampled_from(["a", "b", "c", "d"])
-# Half hours often meet local midnights; odd minutes seldom do.
-instants = st.one_of(st.integers(0, 48 * 15).map(lambda n: n * 30), st.integers(0, 60 * 24 * 15)).map(
-    lambda minutes: START + dt.timedelta(minutes=minutes)
-)
+AUTUMN, SPRING = dt.date(2025, 10, 26), dt.date(2025, 3, 30)  # the clocks change
+LONG_SINCE = dt.date(2024, 6, 1)
+KEYS = [metric.key for metric in METRICS if metric.rows and not metric.extra]
+SEED = int(os.environ.get("ORACLE_SEED", "20250904"))
+Stored = dict[tuple[str, str, dt.date], Any]
+DAY = dt.timedelta(days=1)
 
 
-@st.composite
-def merge_requests(draw: st.DrawFn) -> dict[str, Any]:
-    turns = sorted(draw(st.sets(instants, min_size=1, max_size=5)))
-    end = draw(st.sampled_from(["merged", "closed", "opened"])) if len(turns) > 1 else "opened"
-    if len(turns) % 2:  # openings and endings alternate, and the last turn is the state of now
-        end = "opened"
-    elif end == "opened":
-        end = "closed"
-    author = draw(st.sampled_from([builders.AUTHOR, builders.REVIEWER]))
-    people = st.sampled_from([builders.AUTHOR, builders.REVIEWER, builders.SECOND])
-    said = draw(st.lists(st.tuples(people, instants, st.booleans()), max_size=4, unique_by=lambda a: a[1]))
+def grown(count: int, *, change: dt.date, seed: int = SEED) -> list[History]:
+    """Histories of five weeks in which the clocks change in the fourth."""
+    return [grow(seed + nth, nth=nth, first=change - 27 * DAY) for nth in range(count)]
+
+
+def computed() -> None:
+    """Facts of all projects in batches, then what crosses them."""
+    projects = sorted(Project.objects.values_list("pk", flat=True))
+    for start in range(0, len(projects), 200):
+        build_all(projects[start : start + 200])
+    deliver()
+
+
+def rolled(days: list[dt.date]) -> None:
+    roll_up(first=days[0], last=days[-1], history_from=history_from(days))
+
+
+def history_from(days: list[dt.date]) -> dt.date:
+    """The windows of thirty days begin before history on the first day and within it on the others."""
+    return days[0] - 28 * DAY
+
+
+def days_of(change: dt.date, count: int) -> list[dt.date]:
+    return [change + (nth - 1) * DAY for nth in range(count)]
+
+
+def stored() -> Stored:
+    rows = MetricDaily.objects.filter(metric__in=KEYS).values_list(
+        "scope__key", "metric", "day", "numerator", "denominator", "n", "reason"
+    )
     return {
-        "created": turns[0],
-        "timeline": [(at, nth % 2 == 0) for nth, at in enumerate(turns)],
-        "merged": turns[-1] if end == "merged" else None,
-        "closed": turns[-1] if end == "closed" else None,
-        "commits": draw(st.lists(instants, max_size=3)),
-        "author": author,
-        "approvals": said,
-        "required": draw(st.sampled_from([0, 1, 2])),
+        (scope, key, day): (None if numerator is None else Fraction(numerator, denominator), n, reason)
+        for scope, key, day, numerator, denominator, n, reason in rows.iterator()
     }
 
 
-@st.composite
-def pipelines(draw: st.DrawFn) -> dict[str, Any]:
-    source = draw(st.sampled_from(["push", "push", "schedule", "merge_request_event", "parent_pipeline"]))
-    refs = ["main", "main", "feature", "v1.0.0", "junk"]
-    ref = "refs/merge-requests/1/head" if source == "merge_request_event" else draw(st.sampled_from(refs))
-    return {
-        "status": draw(st.sampled_from(["success", "success", "failed", "canceled"])),
-        "source": source,
-        "ref": ref,
-        "sha": draw(SHAS),
-        "created": draw(instants),
-        "finished": draw(instants),
-    }
+def expected(histories: list[History], days: list[dt.date]) -> Stored:
+    found: Stored = {}
+    for history in histories:
+        reading = Reading(history)
+        for scope, members in reading.scopes().items():
+            for day in days:
+                values = reading.values(members, day, history_from=history_from(days))
+                found.update({(scope, key, day): values[key] for key in KEYS})
+    return found
 
 
-tags = st.builds(
-    lambda name, sha, committed, released: {
-        "name": name,
-        "sha": sha,
-        "committed": committed,
-        "released": released,
-    },
-    st.sampled_from(["v1.0.0", "1.2", "junk", "2.0.0-rc.1", "vv1.0.0"]),
-    SHAS,
-    instants,
-    st.one_of(st.none(), instants),
-)
-deployments = st.builds(
-    lambda environment, status, finished, pipeline: {
-        "environment": environment,
-        "status": status,
-        "finished": finished,
-        "nth": pipeline,
-    },
-    st.sampled_from(["production", "live", "staging", "prod/eu"]),
-    st.sampled_from(["success", "success", "failed"]),
-    instants,
-    st.one_of(st.none(), st.integers(0, 7)),
-)
-projects = st.builds(
-    lambda mrs, runs, tagged, deployed: {
-        "mrs": mrs,
-        "pipelines": runs,
-        "tags": tagged,
-        "deployments": deployed,
-    },
-    st.lists(merge_requests(), min_size=5, max_size=10),
-    st.lists(pipelines(), min_size=3, max_size=10),
-    st.lists(tags, max_size=3, unique_by=lambda tag: tag["name"]),
-    st.one_of(st.just([]), st.lists(deployments, max_size=4)),
-)
-rules = st.fixed_dictionaries(
-    {
-        "infer": st.sampled_from(["best_evidence", "any", "all"]),
-        "signals": st.lists(
-            st.sampled_from(["environment", "release_tag", "default_branch"]), min_size=1, unique=True
-        ),
-        "minimum": st.sampled_from([0, 1]),
-    }
-)
+def agree(found: Stored, wanted: Stored) -> None:
+    """Of the org, which holds many histories, nothing is expected here."""
+    wrong = [
+        f"{key}: stored {found.get(key)}, the page says {value}"
+        for key, value in wanted.items()
+        if found.get(key) != value
+    ]
+    assert not wrong, "\n".join([f"{len(wrong)} of {len(wanted)}", *wrong[:40]])
+
+
+def emptied() -> None:
+    """As if nothing had ever been computed; the raw rows stay."""
+    tables = [m._meta.db_table for m in apps.get_app_config("metrics").get_models()]
+    with connection.cursor() as cursor:
+        cursor.execute(f"truncate {', '.join(tables)} cascade")
+
+
+def told(histories: list[History]) -> None:
+    tell_org(histories)
+    write(rows_of(histories))
+    place_all(org=OrgMap.load())
+
+
+def judge(histories: list[History], days: list[dt.date], *, seed: int = SEED) -> int:
+    """Page, increment and recompute agree; answers how many values."""
+    tell_org(histories)
+    first, later = parts(rows_of(histories), seed=seed)
+    wanted = expected(histories, days)
+    for arrived in (first, later):
+        write(arrived)
+        place_all(org=OrgMap.load())
+        computed()
+        rolled(days)
+    incremental = stored()
+    agree(incremental, wanted)
+    emptied()
+    place_all(org=OrgMap.load())
+    computed()
+    rolled(days)
+    agree(stored(), incremental)
+    return len(wanted)
 
 
 @pytest.mark.django_db
-@settings(max_examples=25, deadline=None, phases=[Phase.generate])
-@given(st.lists(projects, min_size=3, max_size=3), rules)
-def test_stored_values_are_those_of_the_plain_reading(
-    found: list[dict[str, Any]], by: dict[str, Any]
-) -> None:
-    with transaction.atomic():
-        told(found, by)
-        computed()
-        roll_up(first=FIRST, last=LAST, history_from=HISTORY)
-        assert stored_values() == expected_values(found, by)
-        transaction.set_rollback(True)
+@pytest.mark.parametrize("change", [AUTUMN, SPRING], ids=["autumn", "spring"])
+def test_250_histories_have_the_values_of_the_page_computed_at_once_or_in_parts(change: dt.date) -> None:
+    assert judge(grown(250, change=change), days_of(change, 3)) > 100_000
 
 
-def told(found: list[dict[str, Any]], by: dict[str, Any]) -> None:
-    """The history as raw rows."""
-    production = {"infer": by["infer"], "signals": by["signals"]}
-    builders.house(
-        rules={"default": {"production": production, "approvals": {"minimum": by["minimum"]}}},
-        paths={number: path for number, (path, _, _) in HOMES.items()},
-    )
-    for number, one in enumerate(found, start=1):
-        one["tiers"] = {"live": "production", "staging": "staging"}
-        for name, tier in one["tiers"].items():
-            builders.environment(name=name, tier=tier, project=number)
-        for mr in one["mrs"]:
-            told_mr(mr, number)
-        for run in one["pipelines"]:
-            run["id"] = builders.pipeline(project=number, **{k: v for k, v in run.items() if k != "id"})
-        for tag in one["tags"]:
-            builders.tag(project=number, **tag)
-        for record in one["deployments"]:
-            runs, nth = one["pipelines"], record.pop("nth", None)
-            record["pipeline"] = runs[nth % len(runs)]["id"] if runs and nth is not None else None
-            builders.deployment(project=number, **record)
+@pytest.mark.soak
+@pytest.mark.django_db
+@pytest.mark.timeout(3600)
+def test_10_000_histories_have_the_values_of_the_page_computed_at_once_or_in_parts() -> None:
+    """The seed may be given: `ORACLE_SEED=7 make soak`; it is printed with what was judged."""
+    count = values = 0
+    seed = SEED + 100_000
+    while count < 10_000:
+        change = AUTUMN if count % 500 else SPRING
+        with transaction.atomic():
+            values += judge(grown(250, change=change, seed=seed + count), days_of(change, 4), seed=count)
+            transaction.set_rollback(True)
+        count += 250
+    print(json.dumps({"seed": seed, "histories": count, "values": values}))
 
 
-def told_mr(mr: dict[str, Any], project: int) -> None:
-    turns = ("closed" if nth % 2 else "reopened" for nth in range(1, 9))
-    between = mr["timeline"][1:-1] if mr["merged"] or mr["closed"] else mr["timeline"][1:]
-    number = builders.mr(
-        created=mr["created"], merged=mr["merged"], closed=mr["closed"], commits=mr["commits"],
-        approvals=f"0 of {mr['required']}", project=project,
-        events=[(kind, at) for kind, (at, _) in zip(turns, between, strict=False)],
-    )  # fmt: skip
-    builders.RawMergeRequest.objects.filter(pk=number).update(author_user_id=mr["author"])
-    for actor, at, approved in mr["approvals"]:
-        builders.approval(
-            number, actor=actor, at=at, kind="approved" if approved else "unapproved", project=project
+@pytest.mark.django_db
+def test_any_window_of_any_scope_has_the_value_of_the_page() -> None:
+    """Each metric of each window in one of the scopes, each in its turn: to ask for all takes long."""
+    histories, days = grown(4, change=AUTUMN, seed=SEED + 1000), days_of(AUTUMN, 3)
+    told(histories)
+    computed()
+    found, wanted = {}, {}
+    for reading, window in product([Reading(one) for one in histories], Window):
+        turn = cycle(
+            [
+                (
+                    scope,
+                    [
+                        reading.values(members, day, window=window.value, history_from=LONG_SINCE)
+                        for day in days
+                    ],
+                )
+                for scope, members in reading.scopes().items()
+            ]
         )
+        for metric in (one for one in METRICS if one.key in KEYS):
+            key, on_days = next(turn)
+            scope = Scope.objects.get(key=key)
+            values = values_of(
+                metric, scope, window=window, first=days[0], last=days[-1], history_from=LONG_SINCE
+            )
+            for one, page in zip(values, on_days, strict=True):
+                found[key, metric.key, window, one.day] = exact(one)
+                wanted[key, metric.key, window, one.day] = page[metric.key]
+    agree(found, wanted)
 
 
-def expected_values(found: list[dict[str, Any]], by: dict[str, Any]) -> dict[tuple[str, str, dt.date], Any]:
-    scopes: dict[str, list[dict[str, Any]]] = {"org": found}
-    for one, (path, line, team) in zip(found, HOMES.values(), strict=True):
-        for key in (f"business_line:{line}", f"team:{team}", f"repo:{path}"):
-            scopes.setdefault(key, []).append(one)
-    days = [FIRST + dt.timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
-    return {
-        (scope, key, day): value
-        for scope, members in scopes.items()
-        for day in days
-        for key, value in oracle.values(members, day, by).items()
-    }
+@pytest.mark.django_db
+@pytest.mark.parametrize("seed", range(3))
+def test_the_org_is_computed_from_the_entities_of_all_its_projects(seed: int) -> None:
+    (history,), days = grown(1, change=SPRING, seed=SEED + 2000 + seed), days_of(SPRING, 3)
+    told([history])
+    computed()
+    rolled(days)
+    reading = Reading(history)
+    values = {day: reading.values(history.projects, day, history_from=history_from(days)) for day in days}
+    agree(stored(), {("org", key, day): values[day][key] for key in KEYS for day in days})
 
 
-def stored_values() -> dict[tuple[str, str, dt.date], Any]:
-    keys = oracle.values([], FIRST, {"minimum": 0}).keys()
-    rows = MetricDaily.objects.filter(metric__in=keys).values_list(
-        "scope__key", "metric", "day", "numerator", "denominator", "n"
-    )
-    return {
-        (scope, key, day): (None if numerator is None else Fraction(numerator, denominator), n)
-        for scope, key, day, numerator, denominator, n in rows
-    }
+def exact(one: Rolled) -> Told:
+    numerator, denominator, n = one.value
+    return (None if numerator is None else Fraction(numerator, denominator), n, one.reason)
