@@ -176,7 +176,7 @@ def noted(step: Claim, touched: Span | None) -> dict[str, Any]:
 
 def changes(run_id: int) -> list[RunStep]:
     """Finished steps whose differences no roll-up took in: this run's, and those of runs that failed."""
-    steps = RunStep.objects.filter(phase__in=["place", "compute", "link"]).exclude(cursor={})
+    steps = RunStep.objects.filter(phase__in=["place", "compute", "link", "deliver"]).exclude(cursor={})
     return [*steps.filter(run_id=run_id), *steps.filter(run__state=Run.State.FAILED)]
 
 

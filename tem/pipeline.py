@@ -22,7 +22,7 @@ from apps.collector.client import Client
 from apps.collector.collect import collect
 from apps.collector.sweep import sweep
 from apps.exports import artifacts
-from apps.metrics.facts import build
+from apps.metrics.facts import build, deliver
 from apps.metrics.placement import place_all
 from apps.metrics.rollup import roll_up
 from apps.orgmap.place import OrgMap
@@ -43,16 +43,17 @@ COLLECT = Phase("collect", projects=history.projects_to_collect)
 COMPUTE = Phase("compute", follows="collect")  # a project's, as soon as it is collected
 LINK = Phase("link", projects=history.projects_to_link)  # who wrote a commit may show elsewhere only
 RECOMPUTE = Phase("compute", projects=history.projects_with_rows)
+DELIVER = Phase("deliver")  # an issue of one project may go out with another
 ROLL_UP = Phase("roll_up")
 EXPORT = Phase("export")
 CHECK = Phase("check")
 
 PLANS: dict[str, Plan] = {
-    "backfill": (DISCOVER, PLACE, COLLECT, COMPUTE, LINK, ROLL_UP, EXPORT, CHECK),
-    "nightly": (DISCOVER, PLACE, SWEEP, COLLECT, COMPUTE, LINK, ROLL_UP, EXPORT, CHECK),
-    "weekly": (DISCOVER, PLACE, SWEEP, COLLECT, COMPUTE, LINK, ROLL_UP, EXPORT, CHECK),
-    "incremental": (DISCOVER, PLACE, SWEEP, COLLECT, COMPUTE, LINK, ROLL_UP, CHECK),
-    "recompute": (PLACE, RECOMPUTE, ROLL_UP, EXPORT, CHECK),
+    "backfill": (DISCOVER, PLACE, COLLECT, COMPUTE, LINK, DELIVER, ROLL_UP, EXPORT, CHECK),
+    "nightly": (DISCOVER, PLACE, SWEEP, COLLECT, COMPUTE, LINK, DELIVER, ROLL_UP, EXPORT, CHECK),
+    "weekly": (DISCOVER, PLACE, SWEEP, COLLECT, COMPUTE, LINK, DELIVER, ROLL_UP, EXPORT, CHECK),
+    "incremental": (DISCOVER, PLACE, SWEEP, COLLECT, COMPUTE, LINK, DELIVER, ROLL_UP, CHECK),
+    "recompute": (PLACE, RECOMPUTE, DELIVER, ROLL_UP, EXPORT, CHECK),
 }
 
 
@@ -110,6 +111,12 @@ def link_people(step: Claim) -> None:
     with transaction.atomic():
         people.link_by_address(project)
         step.save(cursor=history.noted(step, history.span_of(build(project))))
+
+
+def deliver_issues(step: Claim) -> None:
+    """Which deployment brought each issue to production; the days that this touches are stored with it."""
+    with transaction.atomic():
+        step.save(cursor=history.noted(step, history.span_of(deliver())))
 
 
 def roll_up_days(step: Claim) -> None:
@@ -177,6 +184,11 @@ def link_task(*, run_id: int, step_id: int) -> None:
     take(step_id, link_people)
 
 
+@shared_task(name="tem.pipeline.deliver", **LONG)
+def deliver_task(*, run_id: int, step_id: int) -> None:
+    take(step_id, deliver_issues)
+
+
 @shared_task(name="tem.pipeline.roll_up", **LONG)
 def roll_up_task(*, run_id: int, step_id: int) -> None:
     take(step_id, roll_up_days)
@@ -199,6 +211,7 @@ DOORS = {
     "collect": Door(collect_task, queue="collect"),
     "compute": Door(compute_task, queue="compute"),
     "link": Door(link_task, queue="compute"),
+    "deliver": Door(deliver_task, queue="compute"),
     "roll_up": Door(roll_up_task, queue="compute"),
     "export": Door(export_task, queue="export"),
     "check": Door(check_task, queue="ops"),

@@ -66,6 +66,42 @@ class MergeRequestSpans(OfProject):
     number = "mr_id"
 
 
+@admin.register(models.FactBranch)
+class BranchLives(OfProject):
+    list_display = ("mr_id", "project", "started_at", "ended_at", "ttl_ms")
+    number = "mr_id"
+
+
+@admin.register(models.FactIssue)
+class IssueFacts(OfProject):
+    list_display = ("iid", "project", "created_at", "sla_ms", "is_bug", "escaped_by")
+    number = "issue_id"
+
+
+@admin.register(models.FactIssueSpan)
+class IssueSpans(OfProject):
+    list_display = ("issue_id", "project", "from_at", "to_at")
+    number = "issue_id"
+
+
+@admin.register(models.FactIssueEvent)
+class IssueEvents(OfProject):
+    list_display = ("issue_id", "project", "at", "is_reopening")
+    number = "issue_id"
+
+
+@admin.register(models.FactMergeRequestDeployment)
+class DeployedMergeRequests(OfProject):
+    list_display = ("mr_id", "project", "at", "deployment_key", "inferred", "has_issue")
+    number = "mr_id"
+
+
+@admin.register(models.FactDelivery)
+class Deliveries(OfProject):
+    list_display = ("issue_id", "project", "at", "mr_id", "deployment_key")
+    number = "issue_id"
+
+
 @admin.register(models.FactPipeline)
 class PipelineFacts(OfProject):
     list_display = ("pipeline_id", "project", "status", "created_at", "is_prod", "is_rollback", "mtg_seconds")

@@ -11,12 +11,19 @@ from typing import Any
 import semver
 from django.db.backends.utils import CursorWrapper
 
+from apps.metrics.deliveries import Deployed, Landed, Mainline, first_inclusions
 from apps.metrics.graphs import History, Job, longest, schedule
 from apps.metrics.models import PlacedProject
 from apps.metrics.rollbacks import Deployment, Revert, rollbacks
 
 Rows = Iterator[Sequence[Any]]
 
+_LABELS = """
+    select distinct i.project_id, l.name
+      from raw_issue i
+     cross join jsonb_array_elements_text(i.labels) l(name)
+     where jsonb_typeof(i.labels) = 'array' and i.project_id = any(%(projects)s)
+"""
 NAMES = {
     "production_environment": """
         select project_id, environment
@@ -31,6 +38,8 @@ NAMES = {
          union
         select project_id, name from raw_job where project_id = any(%(projects)s)
     """,
+    "bugs_label": _LABELS,
+    "bugs_escape_label": _LABELS,
 }
 """Rule -> the names in projects that its pattern is held against, each once."""
 
@@ -229,3 +238,58 @@ def forced(moves: Iterable[Sequence[Any]], history: History) -> Iterator[tuple[t
     for key, branch, at, old, new in moves:
         known = new in history.parents
         yield (key, branch, at), not history.reaches(new, old) if known else None
+
+
+_DEPLOYED = """
+    select d.project_id, d.deployment_key, d.at, coalesce(p.created_at, r.created_at, d.at), d.position
+      from fact_deployment d
+      left join raw_pipeline p on p.project_id = d.project_id and p.pipeline_id = d.pipeline_id
+      left join raw_deployment r
+             on r.project_id = d.project_id and d.deployment_key = 'deployment:' || r.deployment_id
+     where d.project_id = any(%(projects)s)
+"""
+# A landing commit that is older than the graph stands before it.
+_LANDED = """
+    with graph as (
+        select project_id, min(committed_at) as began_at
+          from fact_commit
+         where project_id = any(%(projects)s)
+         group by project_id
+    ),
+    landed as (
+        select m.project_id, m.mr_id, m.merged_at,
+               coalesce(c.position, case when m.merged_at < g.began_at then 0 end) as position
+          from raw_mr m
+          join dim_project p using (project_id)
+          left join graph g using (project_id)
+          left join fact_commit c
+                 on c.project_id = m.project_id
+                and c.commit_id = coalesce(m.merge_commit_sha, m.squash_commit_sha, m.sha)
+         where m.project_id = any(%(projects)s)
+           and m.merged_at is not null and m.deleted_at is null and m.target_branch = p.default_branch
+    )
+    select project_id, mr_id, merged_at, position from landed where position is not null
+"""
+_MAINLINE = """
+    select project_id, committed_at, position
+      from fact_commit
+     where project_id = any(%(projects)s) and is_mainline
+"""
+_CLOSING = "select distinct project_id, mr_id from raw_mr_issue where project_id = any(%(projects)s)"
+
+
+def included(cursor: CursorWrapper, projects: Sequence[int]) -> Rows:
+    """(project_id, mr_id, deployment_key, at, inferred, has_issue) of deployed merge requests."""
+    deployed = _by_project(cursor, _DEPLOYED, projects)
+    landed = _by_project(cursor, _LANDED, projects)
+    closing = {mr for _, mr in _rows(cursor, _CLOSING, projects)}
+    aside = [project for project, rows in deployed.items() if any(row[-1] is None for row in rows)]
+    mainlines = _by_project(cursor, _MAINLINE, aside)
+    for project, rows in deployed.items():
+        found = first_inclusions(
+            [Deployed(*row) for row in rows],
+            [Landed(*row) for row in landed.get(project, ())],
+            Mainline([(at, position) for at, position in mainlines.get(project, ())]),
+        )
+        for one in found:
+            yield project, one.mr_id, one.key, one.at, one.inferred, one.mr_id in closing

@@ -14,12 +14,18 @@ from apps.metrics import derive
 from apps.metrics.difference import Difference, Stage
 from apps.metrics.models import (
     DimRelease,
+    FactBranch,
     FactCommit,
+    FactDelivery,
     FactDeployment,
     FactForcePush,
     FactGitHygiene,
+    FactIssue,
+    FactIssueEvent,
+    FactIssueSpan,
     FactJobGroup,
     FactMergeRequest,
+    FactMergeRequestDeployment,
     FactMergeRequestSpan,
     FactPipeline,
     FactRelease,
@@ -152,6 +158,14 @@ def deployments(building: Building) -> None:
     building.keep(stage)
 
 
+def inclusions(building: Building) -> None:
+    stage = building.stage(FactMergeRequestDeployment)
+    names = ["project_id", "mr_id", "deployment_key", "at", "inferred", "has_issue"]
+    rows = list(derive.included(building.cursor, building.projects))  # all read before the COPY
+    stage.fill(names, rows)
+    building.keep(stage)
+
+
 def dag_paths(building: Building) -> None:
     paths = list(derive.dag_paths(building.cursor, building.projects))  # all read before the COPY
     building.add("link_critical_path", paths)
@@ -171,6 +185,8 @@ BY_RULES: tuple[Part, ...] = (
     link("link_approval"),
     fact(FactMergeRequest),
     fact(FactMergeRequestSpan),
+    inclusions,
+    fact(FactIssue),
 )
 """Facts that rules may decide, and what they are made of."""
 
@@ -185,6 +201,9 @@ FACTS: tuple[Part, ...] = (
     dag_paths,
     fact(FactPipeline),
     fact(FactGitHygiene),
+    fact(FactBranch),
+    fact(FactIssueSpan),
+    fact(FactIssueEvent),
     fact(Finding),
 )
 
@@ -209,6 +228,22 @@ def build_all(projects: Iterable[int]) -> dict[int, Difference]:
         if building := _make(cursor, differences, keep=settle):
             cursor.execute(text("settle.sql"), building.parameters)
     return differences
+
+
+def deliver() -> Difference:
+    """Make the deliveries of issues what the facts of all projects say; answers the days that this touches.
+
+    An issue of one project may be delivered by another, so all of them are looked at together.
+    """
+    whole = Difference()
+    with transaction.atomic(), connection.cursor() as cursor:
+        placed = PlacedProject.objects.values_list("pk", flat=True)
+        stood = FactDelivery.objects.values_list("project_id", flat=True).distinct()
+        stage = Stage(cursor, FactDelivery)
+        stage.select(text("fact_delivery.sql"), {"projects": list(placed)})
+        projects = {*placed, *stood}
+        stage.settle(projects=sorted(projects), into=dict.fromkeys(projects, whole))
+    return whole
 
 
 def build_aside(projects: Iterable[int], *, parts: Sequence[Part] = FACTS) -> None:

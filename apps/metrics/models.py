@@ -150,6 +150,99 @@ class FactMergeRequestSpan(models.Model):
         indexes = [models.Index(fields=["project", "from_at"], name="fact_mr_span_when")]
 
 
+class FactBranch(models.Model):
+    """The life of a merge request's source branch; `ended_at` null: it lives."""
+
+    mr_id = models.BigIntegerField(primary_key=True)
+    project = of_project()
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    ttl_ms = models.BigIntegerField(null=True)
+
+    class Meta:
+        db_table = "fact_branch"
+        indexes = [models.Index(fields=["project", "ended_at"], name="fact_branch_when")]
+
+
+class FactIssue(models.Model):
+    """An issue with what the rules say of it: its target, whether it is a bug, and how it slipped through."""
+
+    issue_id = models.BigIntegerField(primary_key=True)
+    project = of_project()
+    iid = models.BigIntegerField()
+    created_at = models.DateTimeField()
+    sla_ms = models.BigIntegerField(null=True, help_text="The target of the first SLA rule that it carries.")
+    is_bug = models.BooleanField()
+    escaped_by = models.TextField(
+        null=True, help_text="label, or the tag soon after whose release it was opened."
+    )
+    rules_version = models.BigIntegerField()
+
+    class Meta:
+        db_table = "fact_issue"
+        indexes = [models.Index(fields=["project", "created_at"], name="fact_issue_when")]
+
+
+class FactIssueSpan(models.Model):
+    """A span in which an issue was open; `to_at` null: it still is. `reopened_at`: when the next began."""
+
+    project = of_project()
+    issue_id = models.BigIntegerField()
+    from_at = models.DateTimeField()
+    to_at = models.DateTimeField(null=True)
+    reopened_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "fact_issue_span"
+        constraints = [models.UniqueConstraint(fields=["issue_id", "from_at"], name="fact_issue_span_key")]
+        indexes = [models.Index(fields=["project", "from_at"], name="fact_issue_span_when")]
+
+
+class FactIssueEvent(models.Model):
+    """An issue was closed, or opened again."""
+
+    project = of_project()
+    issue_id = models.BigIntegerField()
+    event_key = models.TextField()
+    at = models.DateTimeField()
+    is_reopening = models.BooleanField()
+
+    class Meta:
+        db_table = "fact_issue_event"
+        constraints = [models.UniqueConstraint(fields=["issue_id", "event_key"], name="fact_issue_event_key")]
+        indexes = [models.Index(fields=["project", "at"], name="fact_issue_event_when")]
+
+
+class FactMergeRequestDeployment(models.Model):
+    """The production deployment that first included a merge request into the default branch."""
+
+    mr_id = models.BigIntegerField(primary_key=True)
+    project = of_project()
+    deployment_key = models.TextField()
+    at = models.DateTimeField()
+    inferred = models.BooleanField(help_text="By time: the deployment's commit is not on the default branch.")
+    has_issue = models.BooleanField(help_text="It closes an issue.")
+
+    class Meta:
+        db_table = "fact_mr_deployment"
+        indexes = [models.Index(fields=["project", "at"], name="fact_mr_deployment_when")]
+
+
+class FactDelivery(models.Model):
+    """An issue's first way to production: it stands in the project that deployed."""
+
+    issue_id = models.BigIntegerField(primary_key=True)
+    project = of_project()
+    mr_id = models.BigIntegerField()
+    deployment_key = models.TextField()
+    at = models.DateTimeField()
+    lead_ms = models.BigIntegerField(help_text="Since the issue was created.")
+
+    class Meta:
+        db_table = "fact_delivery"
+        indexes = [models.Index(fields=["project", "at"], name="fact_delivery_when")]
+
+
 class FactPipeline(models.Model):
     """One row per pipeline; children of others are marked and count in no pipeline metric."""
 

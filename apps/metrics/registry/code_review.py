@@ -87,10 +87,17 @@ CODE_REVIEW: tuple[Metric, ...] = (
         competency=Competency.CODE_REVIEW,
         better=Direction.LOWER,
         definition="Share of merged merge requests with more than one review round, or more force pushes "
-        "than "
-        "the rule allows. Not measured yet.",
+        "than the rule allows.",
         aggregate=Aggregate.MEAN,
         entity="mr",
+        needs=(*MR_DETAILS, "merge_request_versions"),
+        rows="""
+            select f.project_id, f.mr_id as entity_id, f.merged_at as at,
+                   (f.review_rounds > 1 or f.force_pushes > p.rework_force_pushes)::int as value
+              from fact_mr f
+              join placed_project p using (project_id)
+             where f.merged_at is not null and f.review_rounds is not null
+        """,
     ),
     Metric(
         key="mr_throughput_wk",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.metrics.registry.parts import CI, UNSEEN, percentiles
+from apps.metrics.registry.parts import CI, MR_DETAILS, UNSEEN, percentiles
 from apps.metrics.words import Aggregate, Competency, Direction, Metric, Unit, Window
 
 DEVOPS: tuple[Metric, ...] = (
@@ -14,9 +14,21 @@ DEVOPS: tuple[Metric, ...] = (
         competency=Competency.DEVOPS,
         better=Direction.LOWER,
         definition="From the creation of an issue until the first production deployment that includes a "
-        "merge "
-        "request which closes it. Not measured yet.",
+        "merge request which closes it; it counts in the project that deployed.",
         entity="issue",
+        needs=(*CI, *MR_DETAILS, "commits"),
+        unmeasured=UNSEEN,
+        rows="""
+            select project_id, issue_id as entity_id, at, lead_ms as value
+              from fact_delivery
+             where lead_ms > 0
+        """,
+        left_out="""
+            select project_id, issue_id as entity_id, at,
+                   case when lead_ms < 0 then 'negative_lead_time' else 'zero_lead_time' end as reason
+              from fact_delivery
+             where lead_ms <= 0
+        """,
     ),
     Metric(
         key="release_cadence_wk",

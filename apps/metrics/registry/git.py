@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apps.metrics.registry.parts import MR_DETAILS, TIERLESS, percentiles
-from apps.metrics.words import Aggregate, Competency, Direction, Metric, Unit, Window
+from apps.metrics.words import Aggregate, Competency, Direction, Metric, Shape, Unit, Window
 
 GIT: tuple[Metric, ...] = (
     Metric(
@@ -104,7 +104,12 @@ GIT: tuple[Metric, ...] = (
         definition="Share of the commits on the default branch that carry a GPG, SSH or X.509 signature.",
         aggregate=Aggregate.MEAN,
         entity="commit",
-        needs=("commits",),
+        needs=("commits", "signatures"),
+        rows="""
+            select project_id, commit_id as entity_id, committed_at as at, is_signed::int as value
+              from fact_commit
+             where is_signed is not null
+        """,
     ),
     *percentiles(
         "branch_ttl",
@@ -113,9 +118,14 @@ GIT: tuple[Metric, ...] = (
         window=Window.D30,
         competency=Competency.GIT,
         better=Direction.LOWER,
-        definition="From the creation of a merge request's source branch until it was merged or removed. Not "
-        "measured yet.",
+        definition="From the creation of a merge request's source branch until it was merged or removed.",
         entity="mr",
+        needs=MR_DETAILS,
+        rows="""
+            select project_id, mr_id as entity_id, ended_at as at, ttl_ms as value
+              from fact_branch
+             where ttl_ms > 0
+        """,
     ),
     Metric(
         key="branch_ttl_over_30d_count",
@@ -124,9 +134,26 @@ GIT: tuple[Metric, ...] = (
         window=Window.D30,
         competency=Competency.GIT,
         better=Direction.LOWER,
-        definition="Branches that took more than 30 days, and open ones that are older. Not measured yet.",
+        definition="Source branches that ended after more than 30 days, and those of merge requests still "
+        "open that are older.",
         aggregate=Aggregate.COUNT,
+        shape=Shape.MIXED,
         entity="mr",
         min_sample=0,
+        needs=MR_DETAILS,
+        rows="""
+            select project_id, mr_id as entity_id, ended_at as at,
+                   null::timestamptz as from_at, null::timestamptz as to_at, 1 as value
+              from fact_branch
+             where ttl_ms > 2592000000
+             union all
+            select b.project_id, b.mr_id, null,
+                   greatest(s.from_at, b.started_at + interval '720 hours 1 microsecond'),
+                   least(s.to_at, b.ended_at), 1
+              from fact_branch b
+              join fact_mr_span s using (mr_id)
+             where greatest(s.from_at, b.started_at + interval '720 hours')
+                   < coalesce(least(s.to_at, b.ended_at), 'infinity')
+        """,
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.metrics.registry.parts import CI
+from apps.metrics.registry.parts import CI, ISSUE_STATES, ISSUES
 from apps.metrics.words import Aggregate, Competency, Direction, Metric, Shape, Unit, Window
 
 OBSERVABILITY: tuple[Metric, ...] = (
@@ -81,9 +81,33 @@ OBSERVABILITY: tuple[Metric, ...] = (
         window=Window.D30,
         competency=Competency.OBSERVABILITY,
         better=Direction.LOWER,
-        definition="Share of issues with a target that were open longer than it. Not measured yet.",
+        definition="Among issues with a target that are open, or were last closed in the window: the share "
+        "that was open for longer than the target.",
         aggregate=Aggregate.MEAN,
+        shape=Shape.MIXED,
         entity="issue",
+        needs=ISSUE_STATES,
+        rows="""
+            with span as (
+                select s.*, i.created_at + i.sla_ms * interval '1 millisecond' as due_at
+                  from fact_issue_span s
+                  join fact_issue i using (issue_id)
+                 where i.sla_ms is not null
+            )
+            select project_id, issue_id as entity_id, to_at as at,
+                   null::timestamptz as from_at, reopened_at as to_at, (to_at > due_at)::int as value
+              from span
+             where to_at is not null
+             union all
+            select project_id, issue_id, null, from_at, least(to_at, due_at + interval '1 microsecond'), 0
+              from span
+             where from_at <= due_at
+             union all
+            select project_id, issue_id, null,
+                   greatest(from_at, due_at + interval '1 microsecond'), to_at, 1
+              from span
+             where to_at is null or to_at > due_at
+        """,
     ),
     Metric(
         key="reopened_issue_rate",
@@ -92,11 +116,15 @@ OBSERVABILITY: tuple[Metric, ...] = (
         window=Window.D30,
         competency=Competency.OBSERVABILITY,
         better=Direction.LOWER,
-        definition="Among issues closed or reopened in the window, the share that was reopened. Not "
-        "measured yet.",
+        definition="Among issues closed or reopened in the window, the share that was reopened in it.",
         aggregate=Aggregate.MEAN,
         shape=Shape.DISTINCT,
         entity="issue",
+        needs=ISSUE_STATES,
+        rows="""
+            select project_id, issue_id as entity_id, at, is_reopening::int as value
+              from fact_issue_event
+        """,
     ),
     Metric(
         key="defect_escape_rate",
@@ -105,8 +133,15 @@ OBSERVABILITY: tuple[Metric, ...] = (
         window=Window.D30,
         competency=Competency.OBSERVABILITY,
         better=Direction.LOWER,
-        definition="Share of bugs that were found in production or soon after a release. Not measured yet.",
+        definition="Share of bugs that carry the label of an escape, or were opened soon after a release of "
+        "their project.",
         aggregate=Aggregate.MEAN,
         entity="issue",
+        needs=(*ISSUES, "tags"),
+        rows="""
+            select project_id, issue_id as entity_id, created_at as at, (escaped_by is not null)::int as value
+              from fact_issue
+             where is_bug
+        """,
     ),
 )

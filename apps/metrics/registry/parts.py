@@ -5,6 +5,7 @@ from __future__ import annotations
 from apps.metrics.words import Aggregate, Metric
 
 MR, CI, ISSUES = ("merge_requests",), ("pipelines",), ("issues",)
+ISSUE_STATES = (*ISSUES, "issues_closed", "issues_reopened")
 MR_DETAILS = ("merge_requests", "merge_request_details")
 TIERLESS = """
     select project_id, 'not_on_this_tier'

@@ -5,8 +5,8 @@ with first_commit as (
      where project_id = any(%(projects)s)
      group by project_id, mr_id
 ),
-review as (
-    select e.project_id, e.mr_id, min(e.at) as first_review_at
+review_event as (
+    select e.project_id, e.mr_id, e.at
       from raw_mr_event e
       join raw_mr m using (project_id, mr_id)
      where e.project_id = any(%(projects)s) and m.project_id = any(%(projects)s)
@@ -16,7 +16,47 @@ review as (
        and e.actor_user_id is not null
        and e.actor_user_id is distinct from m.author_user_id
        and not exists (select from bot b where b.user_id = e.actor_user_id)
+),
+review as (
+    select project_id, mr_id, min(at) as first_review_at
+      from review_event
+     group by project_id, mr_id
+),
+version as (
+    select project_id, mr_id, rewrites, created_at,
+           row_number() over w as nth,
+           lead(created_at) over w as until
+      from raw_mr_version
+     where project_id = any(%(projects)s)
+    window w as (partition by project_id, mr_id order by created_at, version_id)
+),
+rounds as (  -- an event before the first version counts as the first
+    select e.project_id, e.mr_id, count(distinct coalesce(v.nth, 1)) as rounds
+      from review_event e
+      left join version v
+             on v.project_id = e.project_id and v.mr_id = e.mr_id
+            and v.created_at <= e.at and (v.until is null or e.at < v.until)
      group by e.project_id, e.mr_id
+),
+forced as (
+    select project_id, mr_id, count(*) filter (where rewrites and nth > 1) as force_pushes
+      from version
+     group by project_id, mr_id
+),
+pushed_again as (  -- what was never pushed to has one version, and GitLab is not asked for it
+    select distinct project_id, mr_id
+      from raw_mr_event
+     where project_id = any(%(projects)s) and kind = 'commit'
+),
+reworked as (
+    select m.project_id, m.mr_id,
+           coalesce(r.rounds, 0)::int as rounds,
+           coalesce(f.force_pushes, 0)::int as force_pushes
+      from raw_mr m
+      left join rounds r using (project_id, mr_id)
+      left join forced f using (project_id, mr_id)
+      left join pushed_again a using (project_id, mr_id)
+     where m.project_id = any(%(projects)s) and (m.versions_at is not null or a.mr_id is null)
 ),
 untimed as (
     select e.project_id, e.mr_id, count(distinct e.actor_user_id) as given
@@ -66,6 +106,8 @@ select m.mr_id, m.project_id, m.iid, m.created_at, m.merged_at, r.first_review_a
        case when m.merged_at is not null then (extract(epoch from
            case when t.met_at >= r.first_review_at then t.met_at else m.merged_at end - r.first_review_at
        ) * 1000)::bigint end as review_ms,
+       w.rounds as review_rounds, w.force_pushes,
+       greatest(w.rounds - 1, 0) + w.force_pushes as rework_count,
        m.lines_added, m.lines_removed,
        n.required as approvals_required,
        coalesce(g.given, 0) + coalesce(u.given, 0) as approvals_given,
@@ -77,4 +119,5 @@ select m.mr_id, m.project_id, m.iid, m.created_at, m.merged_at, r.first_review_a
   left join given g using (project_id, mr_id)
   left join untimed u using (project_id, mr_id)
   left join met t using (project_id, mr_id)
+  left join reworked w using (project_id, mr_id)
  where m.project_id = any(%(projects)s) and m.deleted_at is null

@@ -19,6 +19,29 @@ with length as (
     select project_id, 'job_duration', 'job', job_id::text,
            (extract(epoch from finished_at - started_at) * 1000)::bigint, false
       from raw_job where project_id = any(%(projects)s) and finished_at < started_at
+     union all
+    select project_id, 'branch_ttl', 'mr', mr_id::text, ttl_ms, true
+      from fact_branch where project_id = any(%(projects)s)
+     union all
+    select project_id, 'merge_request_life', 'mr', mr_id::text,
+           (extract(epoch from coalesce(merged_at, closed_at) - created_at) * 1000)::bigint, false
+      from raw_mr
+     where project_id = any(%(projects)s) and deleted_at is null and coalesce(merged_at, closed_at) < created_at
+     union all
+    select project_id, 'issue_life', 'issue', issue_id::text,
+           (extract(epoch from closed_at - created_at) * 1000)::bigint, false
+      from raw_issue
+     where project_id = any(%(projects)s) and deleted_at is null and closed_at < created_at
+     union all
+    select project_id, 'pipeline_life', 'pipeline', pipeline_id::text,
+           (extract(epoch from finished_at - created_at) * 1000)::bigint, false
+      from raw_pipeline
+     where project_id = any(%(projects)s) and deleted_at is null and finished_at < created_at
+),
+version as (
+    select *, row_number() over (partition by project_id, mr_id order by created_at, version_id) as nth
+      from raw_mr_version
+     where project_id = any(%(projects)s)
 )
 select project_id,
        case when length_ms < 0 then 'negative_' else 'zero_' end || what as kind,
@@ -27,3 +50,12 @@ select project_id,
  where length_ms < 0 or (length_ms = 0 and zero_too)
  union all
 select project_id, 'ancestry_unknown', 'push', push_key, branch from unknown_push
+ union all
+select project_id, 'ancestry_unknown', 'mr', mr_id::text, count(*) || ' pushes'
+  from version
+ where nth > 1 and rewrites is null and compared_at is not null
+ group by project_id, mr_id
+ union all
+select project_id, 'future_release', 'tag', tag_name, to_char(released_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+  from raw_release
+ where project_id = any(%(projects)s) and released_at > fetched_at

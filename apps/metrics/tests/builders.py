@@ -19,6 +19,8 @@ from apps.collector.models import (
     RawMergeRequest,
     RawMergeRequestCommit,
     RawMergeRequestEvent,
+    RawMergeRequestIssue,
+    RawMergeRequestVersion,
     RawPipeline,
     RawPushEvent,
     RawRelease,
@@ -113,6 +115,7 @@ def mr(
         iid=number,
         author_user_id=AUTHOR,
         target_branch=target,
+        **{"source_project_id": project, "source_branch": f"work-{number}", **columns},
         state="merged" if merged else "closed" if closed else "opened",
         created_at=moment(created),
         updated_at=ended or moment(created),
@@ -120,7 +123,6 @@ def mr(
         closed_at=moment(closed),
         gitlab_approvals_required=None if required == "unknown" else int(required),
         fetched_at=LONG_AGO,
-        **columns,
     )
     for nth, at in enumerate(commits or []):
         sha = shas[nth] if shas else f"{number}-{nth}"
@@ -146,6 +148,30 @@ def mr_event(mr_id: int, kind: str, at: Any, *, actor: int, project: int = 1) ->
         at=moment(at),
         actor_user_id=actor,
         fetched_at=LONG_AGO,
+    )
+
+
+def version(
+    mr_id: int, *, at: str, head: str, rewrites: bool | None = False, known: bool = True, project: int = 1
+) -> None:
+    """A push to a merge request. `known: false`: GitLab could not tell whether it rewrote the one before."""
+    RawMergeRequestVersion.objects.create(
+        version_id=next(_ids),
+        project_id=project,
+        mr_id=mr_id,
+        head_sha=head,
+        created_at=moment(at),
+        rewrites=rewrites if known else None,
+        compared_at=LONG_AGO,
+        fetched_at=LONG_AGO,
+    )
+    RawMergeRequest.objects.filter(mr_id=mr_id).update(versions_at=LONG_AGO)
+
+
+def closes(mr_id: int, *, issue: int, of: str = "1", project: int = 1) -> None:
+    """The merge request closes the issue of this number; `of`: the number or the path of its project."""
+    RawMergeRequestIssue.objects.create(
+        project_id=project, mr_id=mr_id, issue_project=of, issue_iid=issue, fetched_at=LONG_AGO
     )
 
 
@@ -330,9 +356,10 @@ def issue(
     issue_type: str = "issue",
     events: list[tuple[str, str]] | None = None,
     project: int = 1,
+    iid: int | None = None,
     **columns: Any,
 ) -> None:
-    number = next(_ids)
+    number = iid or next(_ids)
     RawIssue.objects.create(
         issue_id=number,
         project_id=project,

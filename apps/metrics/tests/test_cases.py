@@ -14,7 +14,7 @@ from django.db import connection
 
 from apps.collector.models import Project
 from apps.metrics.evidence import evidence
-from apps.metrics.facts import build
+from apps.metrics.facts import build, deliver
 from apps.metrics.models import Scope
 from apps.metrics.placement import place_all
 from apps.metrics.registry import METRICS
@@ -53,6 +53,7 @@ def computed() -> None:
     place_all(org=OrgMap.load())
     for project in Project.objects.values_list("pk", flat=True):
         build(project)
+    deliver()
 
 
 @pytest.mark.django_db
