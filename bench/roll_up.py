@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import os
 import resource
 import sys
 import time
@@ -17,6 +18,7 @@ from collections.abc import Callable
 
 from stage.figures import ROOT, tell
 from stage.filled import FIRST, LAST, database, facts, organisation
+from stage.gitlab import processor_s
 
 EARLIER = FIRST - dt.timedelta(days=100)
 """A history so long that no window begins before it."""
@@ -72,14 +74,21 @@ def measure(times: int) -> float:
     def rolled(first: dt.date = FIRST) -> int:
         return roll_up(first=first, last=LAST, history_from=EARLIER)
 
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_backend_pid()")
+        backend = cursor.fetchone()[0]
+    begun = time.process_time() + processor_s(backend)
     spent = seconds(rolled)
+    processor = time.process_time() + processor_s(backend) - begun
     values, limit, at = MetricDaily.objects.count(), copied(), f"at {times}x"
     if times == 1:
         tell("all daily values, computed and stored", spent, "s", bar=10, limit=limit,
-             what=f"COPY of the same {values} values", values=values)  # fmt: skip
+             what=f"COPY of the same {values} values", values=values,
+             processor_s=round(processor, 2), load=round(os.getloadavg()[0], 1))  # fmt: skip
     print(
         f"  {at}: {spent:.2f} s for {values} values, {spent / values * 1e6:.2f} µs each; COPY {limit:.2f} s"
     )
+    print(f"  {at}: {processor:.2f} s of processors, ours and the backend's; load {os.getloadavg()[0]:.1f}")
     again = seconds(rolled)
     print(f"  {at}: once more, where nothing changed: {again:.2f} s")
     with connection.cursor() as cursor:

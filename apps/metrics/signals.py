@@ -24,6 +24,14 @@ SIGNALS = {
                rules_version
           from fact_mr
     """,
+    "issue": """
+        select project_id, issue_id::text as entity_id,
+               coalesce('target ' || sla_ms / 3600000 || ' h', 'no target')
+                   || case when is_bug then ', bug' else '' end
+                   || coalesce(', escaped by ' || escaped_by, '') as signal,
+               rules_version
+          from fact_issue
+    """,
 }
 """Kind -> SQL for (project_id, entity_id, signal, rules_version)."""
 

@@ -17,9 +17,10 @@ from django.apps import apps
 from django.db import connection, transaction
 
 from apps.metrics.changes import Changed, changed_entities, note_entities
-from apps.metrics.facts import BY_RULES, build_aside
+from apps.metrics.difference import Stage
+from apps.metrics.facts import BY_RULES, build_aside, text
 from apps.metrics.fold import Members
-from apps.metrics.models import PlacedProject, Scope
+from apps.metrics.models import FactDelivery, PlacedProject, Scope
 from apps.metrics.placement import RULES, placement_by
 from apps.metrics.registry import by_key
 from apps.metrics.rollup import Rolled, folded, history_start, projects_by_scope, rolled
@@ -69,9 +70,8 @@ def what_if(
     with transaction.atomic():
         _one_snapshot()
         groups = _groups(scopes)
-        projects = sorted({project for group in groups.values() for project in group})
         placed = placement_by(_overridden(OrgMap.load(), candidate))
-        affected = _affected(placed, among=projects)
+        affected = _affected(placed, among=_among(groups, chosen))
         before = {metric: _values(metric, groups, first, last) for metric in chosen}
         note_entities(chosen, projects=list(affected), first=first, last=last)
         _stand_aside(placed, list(affected))
@@ -97,6 +97,13 @@ def _one_snapshot() -> None:
 def _groups(scopes: Iterable[str]) -> dict[str, list[int]]:
     members = projects_by_scope()
     return {key: members.get(Scope.objects.get(key=key).pk, []) for key in scopes}
+
+
+def _among(groups: Mapping[str, list[int]], metrics: Iterable[Metric]) -> list[int]:
+    """Projects whose rules matter: those of the scopes; all, where another's deployment may be earlier."""
+    if any(FactDelivery._meta.db_table in metric.rows for metric in metrics):
+        return list(PlacedProject.objects.values_list("pk", flat=True))
+    return sorted({project for group in groups.values() for project in group})
 
 
 def _overridden(org: OrgMap, candidate: Overrides) -> OrgMap:
@@ -150,6 +157,9 @@ def _stand_aside(placed: list[PlacedProject], affected: list[int]) -> None:
                 """,
                 [affected],
             )
+        deliveries = Stage(cursor, FactDelivery)
+        deliveries.select(text("fact_delivery.sql"), {"projects": [one.pk for one in placed]})
+        deliveries.shadow()
 
 
 _SHADOWS = """

@@ -7,9 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import transaction
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
 
 from apps.collector.models import Exclusion, IngestionState, Project
 from apps.metrics.models import MetricDaily, Scope
@@ -17,12 +14,12 @@ from apps.metrics.registry import METRICS, by_key
 from apps.metrics.rollup import roll_up, values_of
 from apps.metrics.tests import builders
 from apps.metrics.tests.test_cases import HISTORY, computed
-from apps.metrics.tests.test_oracle import FIRST, LAST, projects, rules, told
+from apps.metrics.tests.test_oracle import AUTUMN, grown, told
+from apps.metrics.tests.test_oracle import computed as compute_all
 from apps.metrics.words import Window
-from tem import clock
 
 DAY = dt.date(2025, 9, 4)
-DAYS = clock.days_between(FIRST, LAST)
+FIRST, LAST = AUTUMN - dt.timedelta(days=6), AUTUMN + dt.timedelta(days=4)
 TWO = {1: "toman/exchange/trading/engine", 2: "toman/exchange/custody/vault"}
 REASONS = {"", "before_history", "not_on_this_tier", "feature_disabled", "no_access", "no_sample"}
 
@@ -42,24 +39,32 @@ def everything() -> set[tuple[Any, ...]]:
 
 
 @pytest.mark.django_db
-@settings(max_examples=4, deadline=None, phases=[Phase.generate])
-@given(st.lists(projects, min_size=3, max_size=3), rules, st.sets(st.sampled_from(DAYS), max_size=4))
-def test_days_fold_alike_together_and_apart_and_the_second_time_nothing_is_written(
-    found: list[dict[str, Any]], by: dict[str, Any], cuts: set[dt.date]
-) -> None:
-    with transaction.atomic():
-        told(found, by)
-        computed()
-        roll_up(first=FIRST, last=LAST, history_from=HISTORY)
-        together = everything()
-        assert roll_up(first=FIRST, last=LAST, history_from=HISTORY) == 0
-        MetricDaily.objects.all().delete()
-        starts = sorted({FIRST, *cuts}, reverse=True)  # the youngest part first
-        ends = [LAST, *(start - dt.timedelta(days=1) for start in starts)]
-        for start, end in zip(starts, ends, strict=False):
-            roll_up(first=start, last=end, history_from=HISTORY)
-        assert everything() == together
-        transaction.set_rollback(True)
+@pytest.mark.parametrize("cuts", [[], [3], [1, 2, 9]])
+def test_days_fold_alike_together_and_apart_and_the_second_time_nothing_is_written(cuts: list[int]) -> None:
+    told(grown(3, change=AUTUMN))
+    compute_all()
+    roll_up(first=FIRST, last=LAST, history_from=HISTORY)
+    together = everything()
+    assert roll_up(first=FIRST, last=LAST, history_from=HISTORY) == 0
+    MetricDaily.objects.all().delete()
+    starts = [FIRST + dt.timedelta(days=cut) for cut in [0, *cuts]][::-1]  # the youngest part first
+    ends = [LAST, *(start - dt.timedelta(days=1) for start in starts)]
+    for start, end in zip(starts, ends, strict=False):
+        roll_up(first=start, last=end, history_from=HISTORY)
+    assert everything() == together
+
+
+@pytest.mark.django_db
+def test_days_that_stand_are_compared_and_days_that_do_not_are_written() -> None:
+    builders.house()
+    builders.mr(created="2025-09-01 10:00", merged="2025-09-04 10:00")
+    computed()
+    day, one = DAY + dt.timedelta(days=1), dt.timedelta(days=1)
+    roll_up(first=day, last=day, history_from=HISTORY)
+    MetricDaily.objects.filter(metric="mr_throughput_wk", scope__key="org").update(numerator=9, value=9)
+    rows = len(METRICS) * Scope.objects.count()
+    assert roll_up(first=DAY, last=day + one, history_from=HISTORY) == 2 * rows + 1
+    assert at("mr_throughput_wk", day=day) == (Decimal(1), 1, "")
 
 
 @pytest.mark.django_db

@@ -6,19 +6,20 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
+from django.db import connection
 from pydantic import ValidationError
 
 from apps.metrics.models import MetricDaily, Scope
+from apps.metrics.placement import place_all
 from apps.metrics.registry import METRICS
 from apps.metrics.rollup import roll_up
 from apps.metrics.tests import builders
 from apps.metrics.tests.test_cases import HISTORY, ONE_REPO, computed
-from apps.metrics.tests.test_oracle import FIRST, LAST, projects, rules, told
+from apps.metrics.tests.test_oracle import AUTUMN, grown, told
+from apps.metrics.tests.test_oracle import computed as compute_all
 from apps.metrics.whatif import what_if
 from apps.orgmap.models import RuleChange
+from apps.orgmap.place import OrgMap
 
 pytestmark = pytest.mark.django_db
 DAY = dt.date(2025, 9, 4)
@@ -117,31 +118,54 @@ def test_questions_that_have_no_answer(deployed: None) -> None:
         what_if({}, **{**asked, "scopes": ["team:Nobody"]})
 
 
-@settings(max_examples=2, deadline=None, phases=[Phase.generate])
-@given(st.lists(projects, min_size=3, max_size=3), rules, rules)
-def test_it_tells_what_a_recompute_under_those_rules_stores(
-    found: list[dict[str, Any]], by: dict[str, Any], candidate: dict[str, Any]
-) -> None:
-    overrides = {
-        "production_infer": candidate["infer"],
-        "production_signals": candidate["signals"],
-        "approvals_minimum": candidate["minimum"],
+def test_it_tells_what_a_recompute_under_those_rules_stores() -> None:
+    overrides: dict[str, Any] = {
+        "production_infer": "any",
+        "production_signals": ["default_branch"],
+        "rollback_within_hours": 48,
+        "approvals_minimum": 2,
+        "rework_force_pushes": 0,
+        "bugs_escape_days": 3,
     }
-    with transaction.atomic():
-        told(found, by)
-        computed()
-        scopes = list(Scope.objects.values_list("key", flat=True))
-        asked: dict[str, Any] = {"metrics": [m.key for m in METRICS], "scopes": scopes}
-        expected = what_if({DEFAULT: overrides}, **asked, first=FIRST, last=LAST)
-        for rule, value in overrides.items():
-            RuleChange.objects.create(
-                level="default", rule=rule, value=value, changed_at=builders.LONG_AGO, changed_by="test"
-            )
-        computed()
-        roll_up(first=FIRST, last=LAST, history_from=HISTORY)
-        rows = MetricDaily.objects.values_list("metric", "scope__key", "day", "numerator", "n", "reason")
-        assert {
-            (v.metric, v.scope, v.day, v.after.value.numerator, v.after.value.n, v.after.reason)
-            for v in expected.values
-        } == set(rows)
-        transaction.set_rollback(True)
+    told(grown(3, change=AUTUMN))
+    compute_all()
+    scopes = list(Scope.objects.values_list("key", flat=True))
+    asked: dict[str, Any] = {"metrics": [m.key for m in METRICS], "scopes": scopes}
+    first, last = AUTUMN - dt.timedelta(days=1), AUTUMN + dt.timedelta(days=1)
+    expected = what_if({DEFAULT: overrides}, **asked, first=first, last=last)
+    for rule, value in overrides.items():
+        RuleChange.objects.create(
+            level="default", rule=rule, value=value, changed_at=builders.LONG_AGO, changed_by="test"
+        )
+    place_all(org=OrgMap.load())
+    compute_all()
+    roll_up(first=first, last=last, history_from=dt.date(2024, 1, 1))
+    rows = MetricDaily.objects.values_list("metric", "scope__key", "day", "numerator", "n", "reason")
+    found = {
+        (v.metric, v.scope, v.day, v.after.value.numerator, v.after.value.n, v.after.reason)
+        for v in expected.values
+    }
+    assert found == set(rows)
+    assert any(value.before != value.after for value in expected.values)
+
+
+def test_an_issue_goes_out_with_another_deployment() -> None:
+    builders.house()
+    builders.commit(sha="c1", committed="2025-09-01 09:00")
+    builders.branch(head="c1")
+    builders.issue(created="2025-09-01 08:00", iid=77)
+    number = builders.mr(created="2025-09-01 08:30", merged="2025-09-01 09:00", merge_commit_sha="c1")
+    builders.closes(number, issue=77)
+    builders.pipeline(created="2025-09-01 10:00", finished="2025-09-01 10:00", sha="c1")
+    builders.tag(name="v1", committed="2025-09-02 09:00", sha="c1")
+    builders.pipeline(created="2025-09-02 10:00", finished="2025-09-02 10:00", sha="c1", ref="v1")
+    computed()
+    only = {"production_infer": "any", "production_signals": ["release_tag"]}
+    found = what_if({DEFAULT: only}, metrics=["lead_time_p50_h"], scopes=["org"], first=DAY, last=DAY)
+    hour = 10 * 3_600_000
+    assert [(v.before.value.numerator, v.after.value.numerator) for v in found.values] == [
+        (2 * hour, 26 * hour)
+    ]
+    assert [(one.entity_id, one.before, one.after) for one in found.changed] == [
+        ("77", 2 * 3_600_000, 26 * 3_600_000)
+    ]
