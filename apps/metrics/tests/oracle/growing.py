@@ -211,6 +211,8 @@ def grow_issues(grower: Grower, project: Project) -> None:
             at = grower.at(at + 1, days=8)
             turns.append((at, "reopened" if nth % 2 else "closed"))
         labels = grower.random.sample(LABELS, k=grower.random.randint(0, 3))
+        if grower.chance(0.4):
+            labels = ["SLA::7d", "SLA::24h", *grower.random.sample(["bug", "BUG", "escaped"], k=1)]
         kind = grower.random.choice(["issue", "issue", "issue", "incident", "task"])
         project.issues.append(Issue(grower.id(), created, labels, kind, grower.chance(0.1), turns))
 

@@ -15,9 +15,11 @@ STAGES = {"compile": "build", "unit": "test", "lint": "test", "ship": "deploy", 
 
 def grow_pipelines(grower: Grower, project: Project) -> None:
     aside = [f"{grower.id():040x}" for _ in range(2)]  # commits of a release branch
-    shas = grower.random.sample(project.commits, k=min(4, len(project.commits)))
+    shas = [one.sha for one in grower.random.sample(project.commits, k=min(3, len(project.commits)))]
+    shas += [tag.sha for tag in project.tags]
+    of_tag = {tag.name: tag.sha for tag in project.tags}
     choice = grower.random.choice
-    for created in sorted(grower.at() for _ in range(grower.random.randint(3, 9))):
+    for created in bursts(grower, grower.random.randint(4, 10)):
         source = choice(["push", "push", "push", "schedule", "merge_request_event", "parent_pipeline"])
         refs = [
             "main",
@@ -33,7 +35,7 @@ def grow_pipelines(grower: Grower, project: Project) -> None:
         project.pipelines.append(
             Pipeline(
                 pipeline_id=grower.id(),
-                sha=choice([*(one.sha for one in shas), *aside]),
+                sha=of_tag.get(ref) or choice([*shas, *shas, *aside]),
                 ref=ref,
                 source=source,
                 status=choice(["success", "success", "success", "failed", "failed", "canceled"]),
@@ -43,6 +45,14 @@ def grow_pipelines(grower: Grower, project: Project) -> None:
                 duration=grower.random.randint(1, 9999) if grower.chance(0.8) else None,
             )
         )
+
+
+def bursts(grower: Grower, count: int) -> list[int]:
+    """Instants of which many follow each other within a day."""
+    found = [grower.at()]
+    while len(found) < count:
+        found.append(grower.at(found[-1], days=0.8) if grower.chance(0.6) else grower.at())
+    return sorted(found)
 
 
 def grow_jobs(grower: Grower, project: Project) -> None:
@@ -82,12 +92,15 @@ def one_job(grower: Grower, pipeline: Pipeline, name: str, needs: list[str] | No
 def grow_records(grower: Grower, project: Project) -> None:
     if grower.chance(0.3):
         return
-    for _ in range(grower.random.randint(1, 6)):
-        pipeline = grower.random.choice(project.pipelines)
+    green = [one for one in project.pipelines if one.status == "success"] or project.pipelines
+    pipeline = grower.random.choice(green)
+    for _ in range(grower.random.randint(1, 7)):
+        if grower.chance(0.6):  # else it is deployed again
+            pipeline = grower.random.choice(green if grower.chance(0.8) else project.pipelines)
         by_api = grower.chance(0.2)
         sha = grower.random.choice(project.commits).sha if by_api else pipeline.sha
         created = grower.at() if by_api else pipeline.created
-        finished = grower.at(created, days=3)
+        finished = grower.at(created, days=1)
         project.records.append(
             Record(
                 deployment_id=grower.id(),
