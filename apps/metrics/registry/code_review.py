@@ -98,6 +98,11 @@ CODE_REVIEW: tuple[Metric, ...] = (
               join placed_project p using (project_id)
              where f.merged_at is not null and f.review_rounds is not null
         """,
+        left_out="""
+            select project_id, mr_id as entity_id, merged_at as at, 'versions_unknown' as reason
+              from fact_mr
+             where merged_at is not null and review_rounds is null
+        """,
     ),
     Metric(
         key="mr_throughput_wk",

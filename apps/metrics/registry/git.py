@@ -110,6 +110,11 @@ GIT: tuple[Metric, ...] = (
               from fact_commit
              where is_signed is not null
         """,
+        left_out="""
+            select project_id, commit_id as entity_id, committed_at as at, 'signature_unknown' as reason
+              from fact_commit
+             where is_signed is null
+        """,
     ),
     *percentiles(
         "branch_ttl",
@@ -125,6 +130,12 @@ GIT: tuple[Metric, ...] = (
             select project_id, mr_id as entity_id, ended_at as at, ttl_ms as value
               from fact_branch
              where ttl_ms > 0
+        """,
+        left_out="""
+            select project_id, mr_id as entity_id, ended_at as at,
+                   case when ttl_ms < 0 then 'negative_branch_ttl' else 'zero_branch_ttl' end as reason
+              from fact_branch
+             where ttl_ms <= 0
         """,
     ),
     Metric(
