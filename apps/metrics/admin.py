@@ -113,6 +113,11 @@ class JobGroups(OfProject):
     list_display = ("name", "project", "sha", "at", "is_flaky")
 
 
+@admin.register(models.FactJobQuarter)
+class JobQuarters(OfProject):
+    list_display = ("project", "at", "jobs")
+
+
 @admin.register(models.FactCommit)
 class CommitFacts(OfProject):
     list_display = ("commit_id", "project", "committed_at", "position", "is_direct_push", "is_signed")

@@ -290,6 +290,21 @@ class FactJobGroup(models.Model):
         indexes = [models.Index(fields=["project", "at"], name="fact_job_group_when")]
 
 
+class FactJobQuarter(models.Model):
+    """How many jobs of pipelines that stand alone ended in a quarter of an hour; each is a group of its own.
+
+    The midnight of every zone begins a quarter, so days can be added up from them whatever the zone.
+    """
+
+    project = of_project()
+    at = models.DateTimeField(help_text="When the quarter begins.")
+    jobs = models.IntegerField()
+
+    class Meta:
+        db_table = "fact_job_quarter"
+        constraints = [models.UniqueConstraint(fields=["project", "at"], name="fact_job_quarter_key")]
+
+
 class FactCommit(models.Model):
     """One row per commit reachable from the default branch, with its place on the mainline."""
 

@@ -57,16 +57,21 @@ def placed_rows(metric: Metric) -> str:
 
     Only rows that some day of those asked for looks at. Its parameters are those of `parameters`.
     """
+    return _placed(metric, metric.rows, entity="entity_id::text")
+
+
+def _placed(metric: Metric, rows: str, *, entity: str) -> str:
     enter, leave = _ENTER_LEAVE[metric.shape]
+    name = entity.partition("::")[0]
     return f"""
-        select project_id, entity_id, enter, leave, value
+        select project_id, {name}, enter, leave, value
           from (
               select r.project_id,
-                     r.entity_id::text as entity_id,
+                     r.{entity} as {name},
                      {enter} as enter,
                      {leave} as leave,
                      ({_VALUE.get(metric.shape, "r.value")})::bigint as value
-                from ({metric.rows}) r
+                from ({rows}) r
                 join placed_project using (project_id)
                where {_NEAR[metric.shape]}
                  and (%(projects)s::bigint[] is null or r.project_id = any(%(projects)s::bigint[]))
@@ -100,11 +105,7 @@ def read(
     unmeasured = _unmeasured(metric)
     if not metric.rows:
         return Sample(Entries.of([]), unmeasured)
-    rows = (
-        _once(metric)
-        if metric.shape is Shape.DISTINCT
-        else f"select *, 1 as n from ({placed_rows(metric)}) r"
-    )
+    rows = _rows_of(metric)
     adds_up = metric.aggregate.tenths is None
     what = "sum(value)::bigint, sum(n)::bigint" if adds_up else "value::bigint, n::bigint"
     grouped = "group by project_id, enter, leave" if adds_up else ""
@@ -112,6 +113,15 @@ def read(
     told = parameters(window, first=first, last=last, projects=projects)
     with connection.cursor() as cursor:
         return Sample(Entries(*columns_of(cursor, sql, told, names=Entries._fields)), unmeasured)
+
+
+def _rows_of(metric: Metric) -> str:
+    """SQL: project, enter, leave, value and n, entity by entity or added up."""
+    if metric.shape is Shape.DISTINCT:
+        return _once(metric)
+    if metric.sums:
+        return _placed(metric, metric.sums, entity="n")
+    return f"select *, 1 as n from ({placed_rows(metric)}) r"
 
 
 def _once(metric: Metric) -> str:

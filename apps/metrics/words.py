@@ -86,6 +86,7 @@ class Metric:
     `needs` names the entities of the endpoint table without which a project cannot be measured.
     `unmeasured` is SQL for (project_id, reason) of further projects that cannot be measured.
     A metric without `rows` is defined, but not computed yet: it never has a value.
+    `sums` is the same sample added up already where entities are many: (project_id, at, value, n).
     `left_out` is SQL for (project_id, entity_id, at, reason) of entities of its kind that it did not count,
     for people to find; without it the findings about entities of that kind are told.
     `extra`: not of the inventory; another reading of the same facts, or another firm's definition.
@@ -105,6 +106,7 @@ class Metric:
     min_sample: int = 5
     needs: tuple[str, ...] = ()
     unmeasured: str = ""
+    sums: str = ""
     left_out: str = ""
     extra: bool = False
 

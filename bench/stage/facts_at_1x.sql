@@ -38,6 +38,10 @@ select n * 10 + j, project_id, n, 'job' || j, 'test', case when j = 9 then 'fail
        created_at + make_interval(secs => 60 * j), created_at
   from (select pipeline_id as n, project_id, created_at from fact_pipeline) p, generate_series(0, 9) j;
 
+insert into fact_job_quarter (project_id, at, jobs)
+select j.project_id, date_bin('15 minutes', j.finished_at, timestamptz '2000-01-01 00:00Z'), count(*)
+  from raw_job j join fact_pipeline p using (pipeline_id) where p.is_alone group by 1, 2;
+
 insert into fact_job_group (project_id, sha, name, at, last_job_id, is_flaky)
 select 1 + (n / 8 * 7919) %% (300 * %(times)s), 'sha' || n / 8, 'job' || n %% 8,
        timestamptz '2026-01-05 00:00+01' + make_interval(secs => (n / 8 * 104729) %% 15552000 + n %% 8 * 60), n, n %% 4 = 0

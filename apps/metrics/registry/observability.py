@@ -73,6 +73,13 @@ OBSERVABILITY: tuple[Metric, ...] = (
               join fact_pipeline p using (project_id, pipeline_id)
              where p.is_alone and j.status in ('success', 'failed') and j.finished_at is not null
         """,
+        sums="""
+            select project_id, at, is_flaky::int as value, 1 as n
+              from fact_job_group
+             union all
+            select project_id, at, 0, jobs
+              from fact_job_quarter
+        """,
     ),
     Metric(
         key="issue_sla_breach_rate",
