@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from apps.exports.sparkline import Point, Sparkline, sparkline
 from apps.exports.wording import NAMES_OF_WINDOWS, NOT_COLLECTED, WHY_NOT, Change, change, figure, period_days
+from apps.metrics.dora import REPORT, band
 from apps.metrics.models import MetricDaily, Scope
 from apps.metrics.registry import METRICS, Metric
 
@@ -82,6 +83,12 @@ class Tile:
     @property
     def is_thin(self) -> bool:
         return self.stored.value is not None and self.stored.n < self.metric.min_sample
+
+    @property
+    def band(self) -> str:
+        """DORA's level of it, with the report that set the levels; empty for what DORA does not rate."""
+        level = band(self.metric.key, self.stored.value)
+        return f"{level} · DORA {REPORT}" if level else ""
 
     @property
     def window(self) -> str:

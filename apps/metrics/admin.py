@@ -96,6 +96,11 @@ class DeployedMergeRequests(OfProject):
     number = "mr_id"
 
 
+@admin.register(models.FactFailure)
+class Failures(OfProject):
+    list_display = ("deployment_key", "project", "at", "failed_by", "recovered_at")
+
+
 @admin.register(models.FactDelivery)
 class Deliveries(OfProject):
     list_display = ("issue_id", "project", "at", "mr_id", "deployment_key")

@@ -40,6 +40,7 @@ NAMES = {
     """,
     "bugs_label": _LABELS,
     "bugs_escape_label": _LABELS,
+    "incidents_label": _LABELS,
 }
 """Rule -> the names in projects that its pattern is held against, each once."""
 
@@ -243,9 +244,10 @@ def forced(moves: Iterable[Sequence[Any]], history: History) -> Iterator[tuple[t
 _DEPLOYED = """
     select d.project_id, d.deployment_key, d.at, coalesce(p.created_at, r.created_at, d.at), d.position
       from fact_deployment d
-      left join raw_pipeline p on p.project_id = d.project_id and p.pipeline_id = d.pipeline_id
+      left join raw_pipeline p
+             on p.project_id = any(%(projects)s) and p.project_id = d.project_id and p.pipeline_id = d.pipeline_id
       left join raw_deployment r
-             on r.project_id = d.project_id and d.deployment_key = 'deployment:' || r.deployment_id
+             on r.project_id = any(%(projects)s) and r.project_id = d.project_id and d.deployment_key = 'deployment:' || r.deployment_id
      where d.project_id = any(%(projects)s)
 """
 # A landing commit that is older than the graph stands before it.
@@ -263,7 +265,7 @@ _LANDED = """
           join dim_project p using (project_id)
           left join graph g using (project_id)
           left join fact_commit c
-                 on c.project_id = m.project_id
+                 on c.project_id = any(%(projects)s) and c.project_id = m.project_id
                 and c.commit_id = coalesce(m.merge_commit_sha, m.squash_commit_sha, m.sha)
          where m.project_id = any(%(projects)s)
            and m.merged_at is not null and m.deleted_at is null and m.target_branch = p.default_branch

@@ -18,6 +18,7 @@ from apps.metrics.models import (
     FactCommit,
     FactDelivery,
     FactDeployment,
+    FactFailure,
     FactForcePush,
     FactGitHygiene,
     FactIssue,
@@ -188,6 +189,7 @@ BY_RULES: tuple[Part, ...] = (
     fact(FactMergeRequestSpan),
     inclusions,
     fact(FactIssue),
+    fact(FactFailure),
 )
 """Facts that rules may decide, and what they are made of."""
 

@@ -28,6 +28,8 @@ class PlacedProject(models.Model):
     bugs_label = models.TextField()
     bugs_escape_label = models.TextField()
     bugs_escape_days = models.IntegerField()
+    incidents_label = models.TextField(db_default="")
+    incidents_within_hours = models.IntegerField(db_default=24)
 
     class Meta:
         db_table = "placed_project"
@@ -173,6 +175,7 @@ class FactIssue(models.Model):
     created_at = models.DateTimeField()
     sla_ms = models.BigIntegerField(null=True, help_text="The target of the first SLA rule that it carries.")
     is_bug = models.BooleanField()
+    is_incident = models.BooleanField(db_default=False)
     escaped_by = models.TextField(
         null=True, help_text="label, or the tag soon after whose release it was opened."
     )
@@ -226,6 +229,22 @@ class FactMergeRequestDeployment(models.Model):
     class Meta:
         db_table = "fact_mr_deployment"
         indexes = [models.Index(fields=["project", "at"], name="fact_mr_deployment_when")]
+
+
+class FactFailure(models.Model):
+    """A production deployment that failed: it was rolled back, or an incident was opened soon after it."""
+
+    project = of_project()
+    deployment_key = models.TextField()
+    at = models.DateTimeField()
+    failed_by = models.TextField(help_text="rollback, or incident #NUMBER: the first that was opened.")
+    recovered_at = models.DateTimeField(null=True, help_text="The rollback, or the last incident's closing.")
+    recovery_ms = models.BigIntegerField(null=True, help_text="Since the deployment.")
+
+    class Meta:
+        db_table = "fact_failure"
+        constraints = [models.UniqueConstraint(fields=["project", "deployment_key"], name="fact_failure_key")]
+        indexes = [models.Index(fields=["project", "recovered_at"], name="fact_failure_when")]
 
 
 class FactDelivery(models.Model):

@@ -51,6 +51,8 @@ class Rules(BaseModel):
     bugs_label: Pattern = r"(?i)^(type::)?bug$"
     bugs_escape_label: Pattern = r"(?i)^(escaped|found-in::production)$"
     bugs_escape_days: int = Field(default=14, gt=0, le=3660)
+    incidents_label: Pattern = r"(?i)^(type::)?incident$"
+    incidents_within_hours: int = Field(default=24, gt=0, le=24 * 366)
 
 
 def block_and_field(rule: str) -> tuple[str, str | None]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from apps.metrics.registry.code_review import CODE_REVIEW
 from apps.metrics.registry.devops import DEVOPS
+from apps.metrics.registry.extra import EXTRA
 from apps.metrics.registry.git import GIT
 from apps.metrics.registry.observability import OBSERVABILITY
 from apps.metrics.words import Metric
 
-METRICS: tuple[Metric, ...] = (*DEVOPS, *GIT, *CODE_REVIEW, *OBSERVABILITY)
+METRICS: tuple[Metric, ...] = (*DEVOPS, *GIT, *CODE_REVIEW, *OBSERVABILITY, *EXTRA)
 
 _BY_KEY = {metric.key: metric for metric in METRICS}
 

@@ -21,10 +21,11 @@ target as (
 judged as (
     select l.issue_id,
            bool_or(v.rule = 'bugs_label') as is_bug,
-           bool_or(v.rule = 'bugs_escape_label') as is_escape
+           bool_or(v.rule = 'bugs_escape_label') as is_escape,
+           bool_or(v.rule = 'incidents_label') as is_incident
       from label l
       join name_verdict v on v.project_id = l.project_id and v.name = l.name
-     where v.project_id = any(%(projects)s) and v.matches and v.rule in ('bugs_label', 'bugs_escape_label')
+     where v.project_id = any(%(projects)s) and v.matches and v.rule in ('bugs_label', 'bugs_escape_label', 'incidents_label')
      group by l.issue_id
 ),
 soon_after as (
@@ -32,11 +33,12 @@ soon_after as (
       from issue i
       join judged j on j.issue_id = i.issue_id and j.is_bug
       join fact_release r on r.project_id = i.project_id
-     where r.at <= i.created_at and i.created_at < r.at + i.bugs_escape_days * interval '24 hours'
+     where r.project_id = any(%(projects)s) and r.at <= i.created_at and i.created_at < r.at + i.bugs_escape_days * interval '24 hours'
      group by i.issue_id
 )
 select i.issue_id, i.project_id, i.iid, i.created_at, t.sla_ms,
        coalesce(j.is_bug, false) as is_bug,
+       coalesce(i.issue_type = 'incident', false) or coalesce(j.is_incident, false) as is_incident,
        case when j.is_bug then case when j.is_escape then 'label' else s.tag_name end end as escaped_by,
        i.rules_version
   from issue i

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
+from apps.metrics.dora import band
 from apps.metrics.evidence import Evidence, evidence
 from apps.metrics.models import Scope
 from apps.metrics.registry import METRICS
@@ -57,6 +58,7 @@ def as_json(found: Evidence) -> str:
             "day": found.day.isoformat(),
             "window": found.window.value,
             "value": None if found.value is None else float(found.value),
+            "dora": band(found.metric.key, found.value),
             "numerator": found.exact.numerator,
             "denominator": found.exact.denominator,
             "low": None if found.low is None else float(found.low),
