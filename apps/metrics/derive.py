@@ -245,9 +245,11 @@ _DEPLOYED = """
     select d.project_id, d.deployment_key, d.at, coalesce(p.created_at, r.created_at, d.at), d.position
       from fact_deployment d
       left join raw_pipeline p
-             on p.project_id = any(%(projects)s) and p.project_id = d.project_id and p.pipeline_id = d.pipeline_id
+             on p.project_id = any(%(projects)s)
+            and p.project_id = d.project_id and p.pipeline_id = d.pipeline_id
       left join raw_deployment r
-             on r.project_id = any(%(projects)s) and r.project_id = d.project_id and d.deployment_key = 'deployment:' || r.deployment_id
+             on r.project_id = any(%(projects)s)
+            and r.project_id = d.project_id and d.deployment_key = 'deployment:' || r.deployment_id
      where d.project_id = any(%(projects)s)
 """
 # A landing commit that is older than the graph stands before it.
