@@ -18,8 +18,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="metricdaily",
             name="high",
-            field=models.DecimalField(
-                decimal_places=4, help_text="Its upper end.", max_digits=24, null=True
-            ),
+            field=models.DecimalField(decimal_places=4, help_text="Its upper end.", max_digits=24, null=True),
         ),
     ]

@@ -5,43 +5,65 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('collector', '0007_signature_of_a_pipelines_commit'),
-        ('metrics', '0008_job_quarters'),
+        ("collector", "0007_signature_of_a_pipelines_commit"),
+        ("metrics", "0008_job_quarters"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='factissue',
-            name='is_incident',
+            model_name="factissue",
+            name="is_incident",
             field=models.BooleanField(db_default=False),
         ),
         migrations.AddField(
-            model_name='placedproject',
-            name='incidents_label',
-            field=models.TextField(db_default=''),
+            model_name="placedproject",
+            name="incidents_label",
+            field=models.TextField(db_default=""),
         ),
         migrations.AddField(
-            model_name='placedproject',
-            name='incidents_within_hours',
+            model_name="placedproject",
+            name="incidents_within_hours",
             field=models.IntegerField(db_default=24),
         ),
         migrations.CreateModel(
-            name='FactFailure',
+            name="FactFailure",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('deployment_key', models.TextField()),
-                ('at', models.DateTimeField()),
-                ('failed_by', models.TextField(help_text='rollback, or incident #NUMBER: the first that was opened.')),
-                ('recovered_at', models.DateTimeField(help_text="The rollback, or the last incident's closing.", null=True)),
-                ('recovery_ms', models.BigIntegerField(help_text='Since the deployment.', null=True)),
-                ('project', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='collector.project')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("deployment_key", models.TextField()),
+                ("at", models.DateTimeField()),
+                (
+                    "failed_by",
+                    models.TextField(help_text="rollback, or incident #NUMBER: the first that was opened."),
+                ),
+                (
+                    "recovered_at",
+                    models.DateTimeField(
+                        help_text="The rollback, or the last incident's closing.", null=True
+                    ),
+                ),
+                ("recovery_ms", models.BigIntegerField(help_text="Since the deployment.", null=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="collector.project",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'fact_failure',
-                'indexes': [models.Index(fields=['project', 'recovered_at'], name='fact_failure_when')],
-                'constraints': [models.UniqueConstraint(fields=('project', 'deployment_key'), name='fact_failure_key')],
+                "db_table": "fact_failure",
+                "indexes": [models.Index(fields=["project", "recovered_at"], name="fact_failure_when")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("project", "deployment_key"), name="fact_failure_key")
+                ],
             },
         ),
     ]
