@@ -28,7 +28,7 @@ POSTGRES_SETTINGS = {
     "work_mem": "32MB",
     "maintenance_work_mem": "128MB",
     "max_connections": "100",
-    "max_locks_per_transaction": "512",  # a build makes some forty temporary tables, a test many builds at once
+    "max_locks_per_transaction": "512",  # a build makes some forty temporary tables, a test many builds
     "jit": "off",  # costs more than it gains on our many short statements
     "random_page_cost": "1.1",
     "wal_level": "minimal",
