@@ -32,7 +32,7 @@ def main() -> None:
         product(gitlab.url, workers=asked.workers) as tem,
     ):
         gitlab.door("limits", {"latency_ms": asked.latency_ms, "per_minute": asked.per_minute})
-        seconds = tem.run("backfill", days=asked.days + WEEK)
+        seconds = tem.collect("backfill", days=asked.days + WEEK)
         told("backfill", tem, seconds)
         counts, cpu_s = gitlab.counts(), gitlab.cpu_s()
         show(parts_of(counts))

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,15 @@ class Product:
     def run(self, kind: str, *, days: int | None = None) -> float:
         """Seconds from the request of a run to the end of its collection. Ends the program if it failed."""
         self.end(kind, self.begin(kind, days=days))
+        return self.collection_s()
+
+    def collect(self, kind: str, *, days: int | None = None) -> float:
+        """The same of a run that is ended once it has collected: what it would publish is not wanted."""
+        stack = self.begin(kind, days=days)
+        while stack.poll() is None and not self.is_collected():
+            time.sleep(1)
+        stack.terminate()
+        self.end(kind, stack)
         return self.collection_s()
 
     def end(self, kind: str, stack: subprocess.Popen[bytes]) -> None:
