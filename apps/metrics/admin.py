@@ -3,7 +3,17 @@
 from django.contrib import admin
 
 from apps.metrics import models
-from tem.admin import Large, OfProject, ReadOnly
+from tem.admin import Large, OfProject, ReadOnly, one_of
+
+GUARDED = ("cycle_time", "time_to_first_review", "time_to_green", "rollback_time", "branch_ttl", "lead_time")
+ORDERED = ("time_in_review", "job_duration", "merge_request_life", "issue_life", "pipeline_life")
+FINDINGS = (
+    "ancestry_unknown",
+    "future_release",
+    *(f"negative_{what}" for what in (*GUARDED, *ORDERED)),
+    *(f"zero_{what}" for what in GUARDED),
+)
+"""The kinds that sql/finding.sql knows."""
 
 
 @admin.register(models.PlacedProject)
@@ -31,6 +41,7 @@ class MetricValues(Large):
 @admin.register(models.Finding)
 class Findings(OfProject):
     list_display = ("project", "kind", "entity", "entity_id", "detail")
+    list_filter = (one_of("kind", *FINDINGS),)
 
 
 @admin.register(models.NameVerdict)

@@ -247,6 +247,7 @@ def deliver() -> Difference:
         stage.select(text("fact_delivery.sql"), {"projects": list(placed)})
         projects = {*placed, *stood}
         stage.settle(projects=sorted(projects), into=dict.fromkeys(projects, whole))
+        cursor.execute(text("finding_of_delivery.sql"))
     return whole
 
 

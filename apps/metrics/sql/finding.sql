@@ -20,6 +20,9 @@ with length as (
            (extract(epoch from finished_at - started_at) * 1000)::bigint, false
       from raw_job where project_id = any(%(projects)s) and finished_at < started_at
      union all
+    select project_id, 'lead_time', 'issue', issue_id::text, lead_ms, true
+      from fact_delivery where project_id = any(%(projects)s)
+     union all
     select project_id, 'branch_ttl', 'mr', mr_id::text, ttl_ms, true
       from fact_branch where project_id = any(%(projects)s)
      union all

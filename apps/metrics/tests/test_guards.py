@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from apps.collector.models import RawMergeRequest
+from apps.collector.models import RawIssue, RawMergeRequest
 from apps.metrics.evidence import evidence
 from apps.metrics.models import Finding
 from apps.metrics.tests import builders
@@ -34,6 +34,26 @@ def test_merges_and_closings_before_the_creation_are_findings() -> None:
     RawMergeRequest.objects.filter(pk=merged).update(created_at="2025-09-01T07:00Z")
     computed()
     assert set(found.values_list("entity_id", flat=True)) == {str(closed)}
+
+
+@pytest.mark.django_db
+def test_a_lead_time_that_cannot_be_is_a_finding_until_it_is_mended() -> None:
+    builders.house(rules={"default": {"production": {"infer": "any", "signals": ["default_branch"]}}})
+    builders.commit(sha="a", committed="2025-09-01 10:00")
+    builders.branch(head="a")
+    builders.pipeline(sha="a", created="2025-09-01 11:00", finished="2025-09-01 12:00")
+    merged = builders.mr(created="2025-09-01 09:00", merged="2025-09-01 10:00", merge_commit_sha="a")
+    builders.issue(iid=5, created="2025-09-01 13:00")
+    builders.closes(merged, issue=5)
+    computed()
+    told = Finding.objects.filter(kind="negative_lead_time").values_list("entity", "detail")
+    assert list(told) == [("issue", "-3600000 ms")]
+    RawIssue.objects.update(created_at="2025-09-01T10:30Z")
+    computed()
+    assert list(told.all()) == [("issue", "-1800000 ms")]
+    RawIssue.objects.update(created_at="2025-09-01T07:00Z")
+    computed()
+    assert list(told.all()) == []
 
 
 @pytest.mark.django_db
