@@ -38,7 +38,7 @@ _ISSUE = """
     select i.issue_id,
            case when i.project_id = %(project)s then '' else p.path_with_namespace end || '#' || i.iid,
            p.web_url || '/-/issues/' || i.iid,
-           i.created_at
+           {at}
       from raw_issue i
       join dim_project p using (project_id)
 """
@@ -47,7 +47,11 @@ KINDS = {
     "mr": Kind(f"{_MR} where project_id = %(project)s and mr_id = any(%(ids)s::bigint[])"),
     "pipeline": Kind(f"{_PIPELINE} where project_id = %(project)s and pipeline_id = any(%(ids)s::bigint[])"),
     "job_group": Kind(f"{_JOB} where project_id = %(project)s and job_id = any(%(ids)s::bigint[])"),
-    "issue": Kind(f"{_ISSUE} where i.issue_id = any(%(ids)s::bigint[])"),
+    "delivery": Kind(
+        f"{_ISSUE.format(at='d.at')} join fact_delivery d using (issue_id)"
+        " where i.issue_id = any(%(ids)s::bigint[])"
+    ),
+    "issue": Kind(f"{_ISSUE.format(at='i.created_at')} where i.issue_id = any(%(ids)s::bigint[])"),
     "tag": Kind(
         "select tag_name, tag_name, '/-/tags/' || tag_name, at from fact_release"
         " where project_id = %(project)s and tag_name = any(%(ids)s)"

@@ -24,6 +24,15 @@ SIGNALS = {
                rules_version
           from fact_mr
     """,
+    "delivery": """
+        select d.project_id, d.issue_id::text as entity_id,
+               '!' || m.iid || ' by ' || d.deployment_key
+                   || case when f.inferred then ', inferred from when it was made' else '' end as signal,
+               m.rules_version
+          from fact_delivery d
+          join fact_mr m using (mr_id)
+          join fact_mr_deployment f using (mr_id)
+    """,
     "issue": """
         select project_id, issue_id::text as entity_id,
                coalesce('target ' || sla_ms / 3600000 || ' h', 'no target')

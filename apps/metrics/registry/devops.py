@@ -15,7 +15,7 @@ DEVOPS: tuple[Metric, ...] = (
         better=Direction.LOWER,
         definition="From the creation of an issue until the first production deployment that includes a "
         "merge request which closes it; it counts in the project that deployed.",
-        entity="issue",
+        entity="delivery",
         needs=(*CI, *MR_DETAILS, "commits"),
         unmeasured=UNSEEN,
         rows="""
