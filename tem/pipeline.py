@@ -101,7 +101,7 @@ def collect_one(step: Claim) -> None:
 def compute_one(step: Claim) -> None:
     """The build and the days that it touched are stored together, or a crash would forget the days."""
     with transaction.atomic():
-        difference = build(history.project_of(step))
+        difference = build(history.project_of(step), anew=step.kind == "recompute")
         step.save(cursor=history.noted(step, history.span_of(difference)))
 
 

@@ -331,6 +331,20 @@ class RawJob(Collected):
         return self.name
 
 
+class RawJobChange(models.Model):
+    """A pipeline whose jobs changed. Triggers on raw_job write it: no way of writing jobs forgets it."""
+
+    project_id = models.BigIntegerField()
+    pipeline_id = models.BigIntegerField()
+
+    class Meta:
+        db_table = "raw_job_change"
+        indexes = [models.Index(fields=["project_id"], name="raw_job_change_of")]
+
+    def __str__(self) -> str:
+        return f"#{self.pipeline_id}"
+
+
 class RawEnvironment(Collected):
     environment_id = models.BigIntegerField(primary_key=True)
     project = of_project()

@@ -129,9 +129,15 @@ class JobGroups(OfProject):
     list_display = ("name", "project", "sha", "at", "is_flaky")
 
 
-@admin.register(models.FactJobQuarter)
-class JobQuarters(OfProject):
+@admin.register(models.FactJobDay)
+class JobDays(OfProject):
     list_display = ("project", "at", "jobs")
+
+
+@admin.register(models.FactPipelineJobs)
+class JobsOfPipelines(OfProject):
+    list_display = ("pipeline_id", "project", "ended", "is_retried", "is_dag", "critical_path_ms")
+    number = "pipeline_id"
 
 
 @admin.register(models.FactCommit)

@@ -6,6 +6,7 @@ import datetime as dt
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import semver
@@ -34,9 +35,12 @@ NAMES = {
     """,
     "production_tag": "select project_id, tag_name from raw_tag where project_id = any(%(projects)s)",
     "rollback_pattern": """
+        with list as (
+            select distinct project_id, jobs from fact_pipeline_jobs where project_id = any(%(projects)s)
+        )
         select project_id, ref from raw_pipeline where project_id = any(%(projects)s) and ref is not null
          union
-        select project_id, name from raw_job where project_id = any(%(projects)s)
+        select project_id, unnest(string_to_array(jobs, chr(31))) from list
     """,
     "bugs_label": _LABELS,
     "bugs_escape_label": _LABELS,
@@ -76,22 +80,36 @@ def is_semver(name: str) -> bool:
     return name.isascii() and semver.Version.is_valid(name.removeprefix("v"))
 
 
-_PARENTS = """
-    select commit_id, parent_ids[1], parent_ids[2], case when cardinality(parent_ids) > 2 then parent_ids end
+_COMMITS = """
+    select commit_id, parent_ids[1], parent_ids[2],
+           case when cardinality(parent_ids) > 2 then parent_ids end,
+           case when coalesce(reverts_sha, reverts_mr_iid::text) is not null
+                then array[reverts_sha, reverts_mr_iid::text] end
       from raw_commit
      where project_id = any(%(projects)s)
 """
 
 
-def parents_of(cursor: CursorWrapper, project: int) -> dict[str, Sequence[str]]:
-    """Every known commit of the default branch with its parents. One project's at a time fit in memory.
+@dataclass(frozen=True)
+class Commits:
+    """Every known commit of a default branch: its parents, and what it says that it reverts (SHA, number)."""
 
-    The first two come as columns: to take apart an array for each commit costs more than all that follows.
+    parents: dict[str, Sequence[str]]
+    reverts: dict[str, tuple[str | None, str | None]]
+
+
+def commits_of(cursor: CursorWrapper, project: int) -> Commits:
+    """The commits of a project's default branch. One project's at a time fit in memory.
+
+    The first two parents come as columns: to take apart an array for each commit costs more than all that
+    follows.
     """
-    return {
-        commit: several or ((first, second) if second else (first,) if first else ())
-        for commit, first, second, several in _rows(cursor, _PARENTS, [project])
-    }
+    commits = Commits({}, {})
+    for commit, first, second, several, reverts in _rows(cursor, _COMMITS, [project]):
+        commits.parents[commit] = several or ((first, second) if second else (first,) if first else ())
+        if reverts:
+            commits.reverts[commit] = tuple(reverts)
+    return commits
 
 
 def heads_of(cursor: CursorWrapper, projects: Sequence[int]) -> dict[int, str]:
@@ -116,25 +134,44 @@ def youngest(cursor: CursorWrapper, project: int, parents: Mapping[str, Sequence
     return next((commit for (commit,) in _rows(cursor, newest, [project]) if commit not in inner), None)
 
 
-def history_of(cursor: CursorWrapper, project: int, *, head: str | None) -> History:
+def history_of(
+    cursor: CursorWrapper, project: int, parents: Mapping[str, Sequence[str]], *, head: str | None
+) -> History:
     """The default branch's history; where GitLab's head is not known, up to the youngest commit."""
-    parents = parents_of(cursor, project)
     return History(head if head in parents else youngest(cursor, project, parents), parents)
 
 
 _DEPLOYMENTS = """
-    with tagged as (
+    with named as (
+        select project_id, name
+          from name_verdict
+         where project_id = any(%(projects)s) and rule = 'rollback_pattern' and matches
+    ),
+    list as (
+        select distinct project_id, jobs from fact_pipeline_jobs where project_id = any(%(projects)s)
+    ),
+    possible as (
+        select j.pipeline_id
+          from fact_pipeline_jobs j
+          join (
+              select distinct l.project_id, l.jobs
+                from list l
+               cross join unnest(string_to_array(l.jobs, chr(31))) job (name)
+                join named n using (project_id, name)
+          ) chosen using (project_id, jobs)
+         where j.project_id = any(%(projects)s)
+    ),
+    tagged as (
         select p.project_id, p.pipeline_id
           from raw_pipeline p
-          join name_verdict v on v.project_id = p.project_id and v.name = p.ref
-         where p.project_id = any(%(projects)s) and v.project_id = any(%(projects)s)
-           and v.rule = 'rollback_pattern' and v.matches
+          join named n on n.project_id = p.project_id and n.name = p.ref
+         where p.project_id = any(%(projects)s)
          union
         select j.project_id, j.pipeline_id
           from raw_job j
-          join name_verdict v on v.project_id = j.project_id and v.name = j.name
-         where j.project_id = any(%(projects)s) and v.project_id = any(%(projects)s)
-           and v.rule = 'rollback_pattern' and v.matches and j.status = 'success'
+          join named n using (project_id, name)
+         where j.project_id = any(%(projects)s) and j.status = 'success'
+           and j.pipeline_id = any(array(select pipeline_id from possible))
     )
     select d.project_id, d.deployment_key, d.at, d.pipeline_id, d.environment, d.position,
            t.pipeline_id is not null
@@ -142,17 +179,19 @@ _DEPLOYMENTS = """
       left join tagged t using (project_id, pipeline_id)
 """
 _REVERTS = """
-    select c.project_id, r.position, l.position
-      from raw_commit c
-      join link_position r using (project_id, commit_id)
-      left join raw_mr m
-             on m.project_id = any(%(projects)s) and m.project_id = c.project_id and m.iid = c.reverts_mr_iid
-            and m.state = 'merged' and m.deleted_at is null
-     cross join lateral unnest(
-         array[c.reverts_sha, coalesce(m.merge_commit_sha, m.squash_commit_sha, m.sha)]
-     ) as undone (commit_id)
-      join link_position l on l.project_id = c.project_id and l.commit_id = undone.commit_id
-     where c.project_id = any(%(projects)s) and (c.reverts_sha is not null or c.reverts_mr_iid is not null)
+    with undone as (
+        select r.project_id, r.position, u.commit_id
+          from link_revert r
+          left join raw_mr m
+                 on m.project_id = any(%(projects)s) and m.project_id = r.project_id and m.iid = r.mr_iid
+                and m.state = 'merged' and m.deleted_at is null
+         cross join lateral unnest(
+             array[r.sha, coalesce(m.merge_commit_sha, m.squash_commit_sha, m.sha)]
+         ) as u (commit_id)
+    )
+    select u.project_id, u.position, l.position
+      from undone u
+      join link_position l using (project_id, commit_id)
 """
 
 

@@ -56,23 +56,29 @@ class Stage:
             for row in rows:
                 copy.write_row(row)
 
-    def settle(self, *, projects: Sequence[int], into: Mapping[int, Difference]) -> None:
-        """Write the difference to what stands of these projects, and note the days it touches."""
+    def settle(
+        self, *, projects: Sequence[int], into: Mapping[int, Difference], only: Sequence[int] | None = None
+    ) -> None:
+        """Write the difference to what stands of these projects, and note the days it touches.
+
+        `only`: the keys, in a table with a key of its own, that the new rows are all about; None: any.
+        """
         key = key_of(self.model)
         same, listed = _joined("t", "n", key), ", ".join(f'"{c}"' for c in self.columns)
         rest = [c for c in self.columns if c not in key]
         unlike = f"or {_row('t', rest)} is distinct from {_row('n', rest)}" if rest else ""
+        among = "" if only is None else f'and "{key[-1]}" = any(%(only)s::bigint[])'
         self._cursor.execute("drop table if exists pg_temp.unlike")
         self._cursor.execute(
             f"""
             create temporary table unlike on commit drop as
             select {", ".join(f'coalesce(t."{c}", n."{c}") as "{c}"' for c in key)},
                    t."{key[0]}" is not null as stands
-              from (select * from "{self.table}" where project_id = any(%(projects)s)) t
+              from (select * from "{self.table}" where project_id = any(%(projects)s) {among}) t
               full join "new_{self.table}" n on {same}
              where t."{key[0]}" is null or n."{key[0]}" is null {unlike}
             """,
-            {"projects": list(projects)},
+            {"projects": list(projects), "only": list(only or ())},
         )
         if self._cursor.rowcount == 0:
             return
@@ -98,7 +104,7 @@ class Stage:
             for project, rows, low, high in self._cursor.fetchall():
                 into[project].touch(rows, low, high)
 
-    def shadow(self) -> None:
+    def shadow(self, *, only: None = None) -> None:
         """Stand before the real table, for this connection and until the transaction ends; write nothing."""
         self._cursor.execute(f'drop table if exists pg_temp."{self.table}"')
         self._cursor.execute(f'alter table pg_temp."new_{self.table}" rename to "{self.table}"')

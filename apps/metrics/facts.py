@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from django.db import connection, models, transaction
 from django.db.backends.utils import CursorWrapper
 
-from apps.metrics import derive
+from apps.metrics import changed_jobs, derive
 from apps.metrics.difference import Difference, Stage
 from apps.metrics.models import (
     DimRelease,
@@ -24,12 +25,13 @@ from apps.metrics.models import (
     FactIssue,
     FactIssueEvent,
     FactIssueSpan,
+    FactJobDay,
     FactJobGroup,
-    FactJobQuarter,
     FactMergeRequest,
     FactMergeRequestDeployment,
     FactMergeRequestSpan,
     FactPipeline,
+    FactPipelineJobs,
     FactRelease,
     Finding,
     NameVerdict,
@@ -41,14 +43,18 @@ from tem import clock
 SQL = Path(__file__).parent / "sql"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Building:
-    """One rebuild of some projects: where its parts find each other. `keep`: what becomes of a table."""
+    """One rebuild of some projects: where its parts find each other.
+
+    `keep`: what becomes of a table. `due`: the pipelines whose jobs are looked at again; None: all of them.
+    """
 
     cursor: CursorWrapper
     placed: Sequence[PlacedProject]
     bots: list[str]
-    keep: Callable[[Stage], None]
+    keep: Callable[..., None]
+    due: list[int] | None = None
 
     @property
     def projects(self) -> list[int]:
@@ -56,8 +62,13 @@ class Building:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        projects = self.projects
-        return {"project": projects[0], "projects": projects, "zone": clock.zone().key, "bots": self.bots}
+        return {
+            "projects": self.projects,
+            "zone": clock.zone().key,
+            "bots": self.bots,
+            "due": self.due,
+            "words": SAID_OF_JOBS,
+        }
 
     def link(self, name: str, *, file: str = "") -> None:
         """A temporary table made by a SELECT, for the facts after it."""
@@ -125,13 +136,20 @@ def graphs(building: Building) -> None:
     heads, moves = derive.heads_of(cursor, projects), derive.moves_of(cursor, projects)
     stage = building.stage(FactForcePush)
     unknown: list[Sequence[Any]] = []
+    reverts: list[Sequence[Any]] = []
     building.table("link_position", "project_id bigint, commit_id text, position int, is_mainline bool")
     for project in projects:
-        history = derive.history_of(cursor, project, head=heads.get(project))
+        commits = derive.commits_of(cursor, project)
+        history = derive.history_of(cursor, project, commits.parents, head=heads.get(project))
         chain = history.chain
         building.add(
             "link_position", ((project, sha, at, sha in chain) for sha, at in history.positions.items())
         )
+        reverts += [
+            (project, history.positions[sha], *what)
+            for sha, what in commits.reverts.items()
+            if sha in history.positions
+        ]
         judged = list(derive.forced(moves.get(project, ()), history))
         stage.fill(
             ["project_id", "push_key", "branch", "at"], [(project, *move) for move, is_so in judged if is_so]
@@ -139,6 +157,7 @@ def graphs(building: Building) -> None:
         unknown += [(project, *move[:2]) for move, is_so in judged if is_so is None]
     building.keep(stage)
     building.analyze("link_position")
+    building.table("link_revert", "project_id bigint, position int, sha text, mr_iid bigint", reverts)
     building.table("unknown_push", "project_id bigint, push_key text, branch text", unknown)
 
 
@@ -168,11 +187,25 @@ def inclusions(building: Building) -> None:
     building.keep(stage)
 
 
-def dag_paths(building: Building) -> None:
-    paths = list(derive.dag_paths(building.cursor, building.projects))  # all read before the COPY
-    building.add("link_critical_path", paths)
-    building.analyze("link_critical_path")
+def pipeline_jobs(building: Building) -> None:
+    """What the jobs of pipelines say together, for those that are due: finished ones are looked at once."""
+    building.link("link_jobs")
+    building.link("link_dag")
+    stage = building.stage(FactPipelineJobs)
+    stage.select(text("fact_pipeline_jobs.sql"), building.parameters)
+    paths = derive.dag_paths(building.cursor, building.projects)
+    building.table("dag", "project_id bigint, pipeline_id bigint, critical_path_ms bigint", paths)
+    building.cursor.execute("""
+        update new_fact_pipeline_jobs j
+           set critical_path_ms = d.critical_path_ms
+          from dag d
+         where d.project_id = j.project_id and d.pipeline_id = j.pipeline_id
+    """)
+    building.keep(stage, only=building.due)
 
+
+SAID_OF_JOBS = zlib.crc32(text("link_jobs.sql").encode() + text("fact_pipeline_jobs.sql").encode()) >> 1
+"""Names the words in which jobs are spoken of: what was said in others is said again."""
 
 BY_RULES: tuple[Part, ...] = (
     name_verdicts,
@@ -194,16 +227,13 @@ BY_RULES: tuple[Part, ...] = (
 """Facts that rules may decide, and what they are made of."""
 
 FACTS: tuple[Part, ...] = (
+    pipeline_jobs,
     *BY_RULES,
-    link("link_jobs"),
     link("link_shared"),
     link("link_attempt"),
     fact(FactJobGroup),
-    link("link_dag"),
-    link("link_critical_path"),
-    dag_paths,
     fact(FactPipeline),
-    fact(FactJobQuarter),
+    fact(FactJobDay),
     fact(FactGitHygiene),
     fact(FactBranch),
     fact(FactIssueSpan),
@@ -212,25 +242,28 @@ FACTS: tuple[Part, ...] = (
 )
 
 
-def build(project_id: int) -> Difference:
+def build(project_id: int, *, anew: bool = False) -> Difference:
     """Make a project's facts what its raw rows and rules say: a batch of one."""
-    return build_all([project_id])[project_id]
+    return build_all([project_id], anew=anew)[project_id]
 
 
-def build_all(projects: Iterable[int]) -> dict[int, Difference]:
+def build_all(projects: Iterable[int], *, anew: bool = False) -> dict[int, Difference]:
     """Make the facts of projects what their raw rows and rules say, in one transaction.
 
     Answers for each the days that its difference touches; nothing is written where nothing changed. A project
-    that is not placed has no facts. Readers see the old facts or the new ones.
+    that is not placed has no facts. Readers see the old facts or the new ones. `anew`: look at every job
+    again, not only at those of pipelines that changed.
     """
     differences = {project: Difference() for project in projects}
     with transaction.atomic(), connection.cursor() as cursor:
 
-        def settle(stage: Stage) -> None:
-            stage.settle(projects=list(differences), into=differences)
+        def settle(stage: Stage, *, only: Sequence[int] | None = None) -> None:
+            stage.settle(projects=list(differences), into=differences, only=only)
 
-        if building := _make(cursor, differences, keep=settle):
+        due = changed_jobs.due(cursor, list(differences), words=SAID_OF_JOBS)
+        if building := _make(cursor, differences, keep=settle, due=None if anew else due):
             cursor.execute(text("settle.sql"), building.parameters)
+        changed_jobs.forget(cursor)
     return differences
 
 
@@ -267,8 +300,9 @@ def _make(
     cursor: CursorWrapper,
     projects: Iterable[int],
     *,
-    keep: Callable[[Stage], None],
+    keep: Callable[..., None],
     parts: Sequence[Part] = FACTS,
+    due: list[int] | None = None,
 ) -> Building | None:
     placed = list(PlacedProject.objects.filter(pk__in=projects).order_by("pk"))
     if not placed:
@@ -279,7 +313,7 @@ def _make(
     # sorting texts, where hashing them takes milliseconds.
     cursor.execute("set local enable_nestloop = off; set local enable_mergejoin = off; set local jit = off")
     cursor.execute("set local default_statistics_target = 10")  # how many, and how alike, is all that matters
-    building = Building(cursor, placed, sorted(OrgMap.load().bots), keep)
+    building = Building(cursor, placed, sorted(OrgMap.load().bots), keep, due)
     for part in parts:
         part(building)
     return building

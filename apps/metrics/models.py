@@ -309,19 +309,39 @@ class FactJobGroup(models.Model):
         indexes = [models.Index(fields=["project", "at"], name="fact_job_group_when")]
 
 
-class FactJobQuarter(models.Model):
-    """How many jobs of pipelines that stand alone ended in a quarter of an hour; each is a group of its own.
-
-    The midnight of every zone begins a quarter, so days can be added up from them whatever the zone.
-    """
+class FactJobDay(models.Model):
+    """How many jobs of pipelines that stand alone ended on a local day; each is a group of its own."""
 
     project = of_project()
-    at = models.DateTimeField(help_text="When the quarter begins.")
+    at = models.DateTimeField(help_text="The day's midnight.")
     jobs = models.IntegerField()
 
     class Meta:
-        db_table = "fact_job_quarter"
-        constraints = [models.UniqueConstraint(fields=["project", "at"], name="fact_job_quarter_key")]
+        db_table = "fact_job_day"
+        constraints = [models.UniqueConstraint(fields=["project", "at"], name="fact_job_day_key")]
+
+
+class FactPipelineJobs(models.Model):
+    """What the jobs of a pipeline say together; looked at again only when they change.
+
+    Jobs ended if they succeeded or failed at a known instant.
+    """
+
+    pipeline_id = models.BigIntegerField(primary_key=True)
+    project = of_project()
+    jobs = models.TextField(help_text="The names of all attempts, by stage, with U+001F between them.")
+    is_retried = models.BooleanField(help_text="Some job has more attempts than one.")
+    is_dag = models.BooleanField(help_text="Some job waits for its needs, not for stages.")
+    is_odd = models.BooleanField(help_text="Some job ended before it began.")
+    ended = models.IntegerField()
+    first_ended_at = models.DateTimeField(null=True)
+    last_ended_at = models.DateTimeField(null=True)
+    critical_path_ms = models.BigIntegerField(null=True)
+    words = models.IntegerField(help_text="Which version of the definitions said so.")
+
+    class Meta:
+        db_table = "fact_pipeline_jobs"
+        indexes = [models.Index(fields=["project", "pipeline_id"], name="fact_pipeline_jobs_of")]
 
 
 class FactCommit(models.Model):

@@ -78,7 +78,7 @@ OBSERVABILITY: tuple[Metric, ...] = (
               from fact_job_group
              union all
             select project_id, at, 0, jobs
-              from fact_job_quarter
+              from fact_job_day
         """,
     ),
     Metric(

@@ -34,7 +34,7 @@ select p.pipeline_id, p.project_id, p.is_child, p.status, p.created_at,
        f.pipeline_id is not null as is_flaky_candidate,
        s.pipeline_id is null as is_alone,
        p.duration_sec,
-       c.critical_path_ms,
+       j.critical_path_ms,
        g.pipeline_id as green_pipeline_id,
        g.ended_at as green_at,
        (extract(epoch from g.ended_at - p.ended_at) * 1000)::bigint as mtg_ms,
@@ -46,4 +46,5 @@ select p.pipeline_id, p.project_id, p.is_child, p.status, p.created_at,
   left join flaky f on f.project_id = p.project_id and f.pipeline_id = p.pipeline_id
   left join link_shared s on s.project_id = p.project_id and s.pipeline_id = p.pipeline_id
   left join prod d on d.project_id = p.project_id and d.pipeline_id = p.pipeline_id
-  left join link_critical_path c on c.project_id = p.project_id and c.pipeline_id = p.pipeline_id
+  left join fact_pipeline_jobs j
+         on j.project_id = any(%(projects)s) and j.project_id = p.project_id and j.pipeline_id = p.pipeline_id

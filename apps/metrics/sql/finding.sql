@@ -18,7 +18,11 @@ with length as (
      union all
     select project_id, 'job_duration', 'job', job_id::text,
            (extract(epoch from finished_at - started_at) * 1000)::bigint, false
-      from raw_job where project_id = any(%(projects)s) and finished_at < started_at
+      from raw_job
+     where project_id = any(%(projects)s) and finished_at < started_at
+       and pipeline_id = any(array(
+           select pipeline_id from fact_pipeline_jobs where project_id = any(%(projects)s) and is_odd
+       ))
      union all
     select project_id, 'lead_time', 'issue', issue_id::text, lead_ms, true
       from fact_delivery where project_id = any(%(projects)s)

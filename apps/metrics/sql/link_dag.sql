@@ -1,4 +1,4 @@
--- Pipelines with dag jobs: the lengths of their jobs, and a word for all else that their critical path hangs on.
+-- Due pipelines with dag jobs: the lengths of their jobs, and a word for all else that their critical path hangs on.
 -- The pipelines of a project mostly have the same jobs, so few words are met.
 select j.project_id, j.pipeline_id,
        md5(array_agg(
@@ -11,5 +11,7 @@ select j.project_id, j.pipeline_id,
        ) as lengths_ms
   from raw_job j
   join link_jobs l using (project_id, pipeline_id)
- where j.project_id = any(%(projects)s) and l.is_dag
+ where j.project_id = any(%(projects)s)
+   and (%(due)s::bigint[] is null or j.pipeline_id = any(%(due)s::bigint[]))
+   and l.is_dag
  group by j.project_id, j.pipeline_id
