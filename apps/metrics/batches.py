@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from django.db import connection
 
-LARGEST = 15_000
-"""Pipelines of one batch: about 150,000 jobs. A project that has more is a batch of its own."""
+LARGEST = 30_000
+"""Pipelines of one batch: about 300,000 jobs. A project that has more is a batch of its own."""
 
 _WEIGHTS = """
     select chosen.project_id, count(p.pipeline_id) + 20 as weight

@@ -30,6 +30,10 @@ class Difference:
                 self.days.add(instant)
 
 
+_NAMES: dict[str, str] = {}
+"""SELECT -> the names of its columns, asked for once."""
+
+
 class Stage:
     """A temporary table like a model's, to be filled and then made to stand in its place."""
 
@@ -44,10 +48,10 @@ class Stage:
 
     def select(self, sql: str, parameters: dict[str, Any]) -> None:
         """Fill it from a SELECT; columns are matched by name, those that it lacks stay null."""
-        self._cursor.execute(f"select * from ({sql}) chosen limit 0", parameters)
-        assert self._cursor.description is not None
-        names = ", ".join(f'"{column.name}"' for column in self._cursor.description)
-        self._cursor.execute(f'insert into "new_{self.table}" ({names}) {sql}', parameters)
+        if sql not in _NAMES:
+            self._cursor.execute(f"select * from ({sql}) chosen limit 0", parameters)
+            _NAMES[sql] = ", ".join(f'"{column.name}"' for column in self._cursor.description or ())
+        self._cursor.execute(f'insert into "new_{self.table}" ({_NAMES[sql]}) {sql}', parameters)
 
     def fill(self, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Fill it with rows of the named columns."""
@@ -63,24 +67,15 @@ class Stage:
 
         `only`: the keys, in a table with a key of its own, that the new rows are all about; None: any.
         """
-        key = key_of(self.model)
-        same, listed = _joined("t", "n", key), ", ".join(f'"{c}"' for c in self.columns)
-        rest = [c for c in self.columns if c not in key]
-        unlike = f"or {_row('t', rest)} is distinct from {_row('n', rest)}" if rest else ""
-        among = "" if only is None else f'and "{key[-1]}" = any(%(only)s::bigint[])'
-        self._cursor.execute("drop table if exists pg_temp.unlike")
-        self._cursor.execute(
-            f"""
-            create temporary table unlike on commit drop as
-            select {", ".join(f'coalesce(t."{c}", n."{c}") as "{c}"' for c in key)},
-                   t."{key[0]}" is not null as stands
-              from (select * from "{self.table}" where project_id = any(%(projects)s) {among}) t
-              full join "new_{self.table}" n on {same}
-             where t."{key[0]}" is null or n."{key[0]}" is null {unlike}
-            """,
-            {"projects": list(projects), "only": list(only or ())},
+        told = {"projects": list(projects), "only": list(only or ())}
+        listed, key = ", ".join(f'"{c}"' for c in self.columns), key_of(self.model)
+        self._cursor.execute(  # in an order, or the whole table may be scanned for rows that are not there
+            f'select project_id from "{self.table}" where project_id = any(%(projects)s)'
+            " order by project_id limit 1",
+            told,
         )
-        if self._cursor.rowcount == 0:
+        stands = self._cursor.fetchone() is not None
+        if stands and not self._compare(key, told, is_all=only is None):
             return
         gone = f"""
             delete from "{self.table}" t
@@ -92,17 +87,36 @@ class Stage:
             insert into "{self.table}" as t ({listed})
             select {", ".join(f'n."{c}"' for c in self.columns)}
               from "new_{self.table}" n
-              join unlike u on {_joined("n", "u", key)}
+              {f"join unlike u on {_joined('n', 'u', key)}" if stands else ""}
             returning t.project_id, {self._span("t")}
         """
-        for statement in (gone, come):
+        for statement in (gone, come) if stands else (come,):
             self._cursor.execute(
                 f"with changed as ({statement})"
                 " select project_id, count(*), min(low), max(high) from changed group by project_id",
-                {"projects": list(projects)},
+                told,
             )
             for project, rows, low, high in self._cursor.fetchall():
                 into[project].touch(rows, low, high)
+
+    def _compare(self, key: Sequence[str], told: dict[str, Any], *, is_all: bool) -> int:
+        """Note in the table `unlike` the keys of rows that come, go or differ; how many they are."""
+        among = "" if is_all else f'and "{key[-1]}" = any(%(only)s::bigint[])'
+        rest = [c for c in self.columns if c not in key]
+        differ = f"or {_row('t', rest)} is distinct from {_row('n', rest)}" if rest else ""
+        self._cursor.execute("drop table if exists pg_temp.unlike")
+        self._cursor.execute(
+            f"""
+            create temporary table unlike on commit drop as
+            select {", ".join(f'coalesce(t."{c}", n."{c}") as "{c}"' for c in key)},
+                   t."{key[0]}" is not null as stands
+              from (select * from "{self.table}" where project_id = any(%(projects)s) {among}) t
+              full join "new_{self.table}" n on {_joined("t", "n", key)}
+             where t."{key[0]}" is null or n."{key[0]}" is null {differ}
+            """,
+            told,
+        )
+        return self._cursor.rowcount
 
     def shadow(self, *, only: None = None) -> None:
         """Stand before the real table, for this connection and until the transaction ends; write nothing."""

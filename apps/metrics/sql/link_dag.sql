@@ -11,7 +11,7 @@ select j.project_id, j.pipeline_id,
        ) as lengths_ms
   from raw_job j
   join link_jobs l using (project_id, pipeline_id)
- where j.project_id = any(%(projects)s)
+ where j.project_id = any(array(select distinct project_id from link_jobs where is_dag))
    and (%(due)s::bigint[] is null or j.pipeline_id = any(%(due)s::bigint[]))
    and l.is_dag
  group by j.project_id, j.pipeline_id
