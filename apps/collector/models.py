@@ -426,7 +426,7 @@ class RawIssue(Removable, Collected):
     updated_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True)
     # Counted from raw_issue_event by the fact build:
-    reopened_count = models.IntegerField(null=True)
+    reopened_count = models.IntegerField(null=True, db_default=0)
 
     class Meta:
         db_table = "raw_issue"

@@ -92,6 +92,11 @@ class Building:
             for row in rows:
                 copy.write_row(row)
 
+    def add_text(self, name: str, lines: Iterable[str]) -> None:
+        """The same for many rows, as COPY's text format has them: texts made `plain`, with tabs between."""
+        with self.cursor.copy(f'copy "{name}" from stdin') as copy:
+            copy.write("".join(f"{line}\n" for line in lines))
+
     def analyze(self, name: str) -> None:
         """Nobody else does it for temporary tables, and the facts after them are joins with them."""
         self.cursor.execute(f'analyze "{name}"')
@@ -100,6 +105,12 @@ class Building:
         return Stage(self.cursor, model)
 
 
+def plain(text: str) -> str:
+    """A text as a field of COPY's text format; a SHA is one as it is."""
+    return text if text.isalnum() else text.translate(_ESCAPED)
+
+
+_ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 Part = Callable[[Building], None]
 
 
@@ -142,9 +153,10 @@ def graphs(building: Building) -> None:
         commits = derive.commits_of(cursor, project)
         history = derive.history_of(cursor, project, commits.parents, head=heads.get(project))
         chain = history.chain
-        building.add(
-            "link_position", ((project, sha, at, sha in chain) for sha, at in history.positions.items())
+        positions = (
+            f"{project}\t{plain(sha)}\t{at}\t{sha in chain}" for sha, at in history.positions.items()
         )
+        building.add_text("link_position", positions)
         reverts += [
             (project, history.positions[sha], *what)
             for sha, what in commits.reverts.items()

@@ -31,12 +31,16 @@ version as (
     window w as (partition by project_id, mr_id order by created_at, version_id)
 ),
 rounds as (  -- an event before the first version counts as the first
-    select e.project_id, e.mr_id, count(distinct coalesce(v.nth, 1)) as rounds
-      from review_event e
-      left join version v
-             on v.project_id = e.project_id and v.mr_id = e.mr_id
-            and v.created_at <= e.at and (v.until is null or e.at < v.until)
-     group by e.project_id, e.mr_id
+    select project_id, mr_id, count(*) as rounds
+      from (
+          select e.project_id, e.mr_id, coalesce(v.nth, 1) as nth
+            from review_event e
+            left join version v
+                   on v.project_id = e.project_id and v.mr_id = e.mr_id
+                  and v.created_at <= e.at and (v.until is null or e.at < v.until)
+           group by 1, 2, 3
+      ) reviewed
+     group by project_id, mr_id
 ),
 forced as (
     select project_id, mr_id, count(*) filter (where rewrites and nth > 1) as force_pushes
