@@ -38,8 +38,8 @@ select n * 10 + j, project_id, n, 'job' || j, 'test', case when j = 9 then 'fail
        created_at + make_interval(secs => 60 * j), created_at
   from (select pipeline_id as n, project_id, created_at from fact_pipeline) p, generate_series(0, 9) j;
 
-insert into fact_job_quarter (project_id, at, jobs)
-select j.project_id, date_bin('15 minutes', j.finished_at, timestamptz '2000-01-01 00:00Z'), count(*)
+insert into fact_job_day (project_id, at, jobs)
+select j.project_id, date_trunc('day', j.finished_at, 'Europe/Amsterdam'), count(*)
   from raw_job j join fact_pipeline p using (pipeline_id) where p.is_alone group by 1, 2;
 
 insert into fact_job_group (project_id, sha, name, at, last_job_id, is_flaky)
