@@ -147,7 +147,7 @@ def tiles(scope: Scope, day: dt.date, *, metrics: Sequence[Metric] = METRICS) ->
     series: dict[str, Series] = defaultdict(dict)
     windows = {metric.key: str(metric.window) for metric in metrics}
     rows = MetricDaily.objects.filter(
-        scope=scope, metric__in=list(windows), day__range=(day - LINE_DAYS * _DAY, day)
+        scope=scope, metric__in=list(windows), day__in=[day - n * _DAY for n in range(LINE_DAYS + 1)]
     ).values_list("metric", "window", "day", "value", "n", "reason", "low", "high")
     for key, window, at, value, n, reason, low, high in rows:
         if windows[key] == window:

@@ -442,9 +442,9 @@ class MetricDaily(models.Model):
     class Meta:
         db_table = "metric_daily"
         constraints = [
-            models.UniqueConstraint(fields=["scope", "metric", "window", "day"], name="metric_daily_key"),
+            # By day first: a day's values come, and are read, together. A series names its days.
+            models.UniqueConstraint(fields=["day", "scope", "metric", "window"], name="metric_daily_by_day"),
         ]
-        indexes = [models.Index(fields=["day"], name="metric_daily_day")]
 
     def __str__(self) -> str:
         return f"{self.metric} {self.day}"

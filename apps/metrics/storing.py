@@ -89,6 +89,10 @@ def store(made: Iterable[Series], *, scopes: Sequence[int], first: dt.date, last
         return written + int(cursor.fetchone()[0])
 
 
+_TOGETHER = 16
+"""Scopes of a day whose values are told together: near enough to the index's order, in few pieces."""
+
+
 def _copy(
     cursor: CursorWrapper,
     table: str,
@@ -97,34 +101,41 @@ def _copy(
     first: dt.date,
     days: Integers,
 ) -> int:
-    """COPY the chosen days into a table, scope by scope as its index has them; how many rows that were."""
-    pieces: list[list[memoryview]] = [[] for _ in scopes]
+    """COPY the chosen days into a table, day by day as its index has them; how many rows that were."""
+    blocks = -(-len(scopes) // _TOGETHER)
+    pieces: list[list[memoryview]] = [[] for _ in range(len(days) * blocks)]
     count = 0
     for one in made:
-        for scope, text in _told(one, np.array(scopes, dtype=np.int64), first.toordinal(), days):
-            count += len(scope)
-            size = len(text) // max(len(scope), 1)
-            ends = (np.searchsorted(scope, np.arange(len(scopes) + 1)) * size).tolist()
-            for own, begin, end in zip(pieces, ends, ends[1:], strict=False):
-                own.append(memoryview(text)[begin:end])
+        for piece, text in _told(one, np.array(scopes, dtype=np.int64), first.toordinal(), days, blocks):
+            count += len(piece)
+            size, rows = len(text) // len(piece), memoryview(text)
+            owners, begins = np.unique(piece, return_index=True)
+            ends = [*begins[1:].tolist(), len(piece)]
+            for owner, begin, end in zip(owners.tolist(), begins.tolist(), ends, strict=True):
+                pieces[owner].append(rows[begin * size : end * size])
     with cursor.copy(f"copy {table} ({_COLUMNS}) from stdin (format binary)") as copy:
         copy.write(HEAD)
-        for own in pieces:
-            copy.write(b"".join(own))
+        for begin in range(0, len(pieces), blocks):
+            copy.write(b"".join(text for own in pieces[begin : begin + blocks] for text in own))
         copy.write(TAIL)
     return count
 
 
-def _told(one: Series, scopes: Integers, first: int, days: Integers) -> Iterator[tuple[Integers, bytes]]:
+def _told(
+    one: Series, scopes: Integers, first: int, days: Integers, blocks: int
+) -> Iterator[tuple[Integers, bytes]]:
     """The rows of a metric, those together that are null in the same columns and for the same reason.
 
-    With the place of each row's scope, which ascends.
+    With the number of the piece that each row belongs to, which ascends.
     """
     found = one.folded
-    scope, day = (index.ravel() for index in np.indices(found.n.shape))
-    like = (one.why * 4 + (found.low != NONE) * 2 + (found.high != NONE)).ravel()
+    # By day, then by scope: transposed, as the pieces are.
+    day, scope = (index.ravel() for index in np.indices(found.n.T.shape))
+    like = (one.why * 4 + (found.low != NONE) * 2 + (found.high != NONE)).T.ravel()
     for kind in np.unique(like):
         chosen = np.flatnonzero((like == kind) & days[day])
+        if not len(chosen):
+            continue
         at, bounded = (scope[chosen], day[chosen]), int(kind)
         columns: Mapping[str, Column] = {
             "day": Dates(day[chosen] + first),
@@ -137,7 +148,7 @@ def _told(one: Series, scopes: Integers, first: int, days: Integers) -> Iterator
             "n": found.n[at],
             "reason": REASONS[bounded // 4],
         }
-        yield scope[chosen], rows(columns, count=len(chosen))
+        yield day[chosen] * blocks + scope[chosen] // _TOGETHER, rows(columns, count=len(chosen))
 
 
 def _value(numerator: Integers, denominator: Integers, *, is_known: bool) -> dict[str, Column]:
