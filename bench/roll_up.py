@@ -15,6 +15,8 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 from stage.figures import ROOT, tell
 from stage.filled import FIRST, LAST, database, facts, organisation
@@ -105,20 +107,27 @@ def memory_gb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
+def measured(times: int) -> float:
+    """Seconds for the first roll-up of so many histories: in a process and a database of its own."""
+    sys.path.insert(0, str(ROOT))
+    with database():
+        organisation(times=times)
+        print(f"filling the facts at {times}x: {seconds(lambda: facts(times=times)):.0f} s")
+        before = memory_gb()
+        spent = measure(times)
+        if times == 1:
+            tell("peak memory", memory_gb(), "GB", bar=2, limit=before, what="before the first value")
+    return spent
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, nargs="+", default=[1])
     asked = parser.parse_args()
-    sys.path.insert(0, str(ROOT))
     spent = {}
     for times in asked.times:
-        with database():
-            organisation(times=times)
-            print(f"filling the facts at {times}x: {seconds(lambda n=times: facts(times=n)):.0f} s")  # type: ignore[misc]
-            before = memory_gb()
-            spent[times] = measure(times)
-            if times == 1:
-                tell("peak memory", memory_gb(), "GB", bar=2, limit=before, what="before the first value")
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+            spent[times] = alone.submit(measured, times).result()
     for times in asked.times[1:]:
         grown = spent[times] / spent[asked.times[0]] * asked.times[0]
         print(f"{times}x takes {grown:.1f} times as long")

@@ -29,11 +29,9 @@ def database() -> Iterator[None]:
 
             django.setup()
             from django.core.management import call_command
-            from django.db import connection
 
             call_command("migrate", verbosity=0)
             yield
-            connection.close()  # the next one is to another server
 
 
 def organisation(*, times: int = 1) -> None:
