@@ -132,7 +132,7 @@ def emptied() -> None:
     from django.db import connection
 
     kept = ("placed_project", "metric_scope", "metric_daily")
-    tables = [m._meta.db_table for m in apps.get_app_config("metrics").get_models()]
+    tables = [m._meta.db_table for m in apps.get_app_config("metrics").get_models() if m._meta.managed]
     with connection.cursor() as cursor:
         cursor.execute(f"truncate {', '.join(table for table in tables if table not in kept)}")
 

@@ -115,7 +115,7 @@ _FOLDED = {"Facts", "From GitLab"}
 _SIDEBAR: dict[str, list[tuple[str, ...]]] = {
     "Numbers": [
         ("Dashboard", "open_in_new", "dashboard"),
-        _list("Values", "table_chart", "metrics", "metricdaily"),
+        _list("Values", "table_chart", "metrics", "metricvalue"),
         _list("Scopes", "account_tree", "metrics", "scope"),
         _list("Files", "description", "exports", "artifact"),
     ],

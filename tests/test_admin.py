@@ -10,6 +10,7 @@ from django.db import models
 from django.urls import reverse
 
 from apps.exports.tests import house
+from apps.metrics.models import MetricDaily, MetricValue
 from apps.orgmap.models import RuleChange
 from tem.admin import Large, ReadOnly, navigation
 
@@ -32,6 +33,8 @@ _SAMPLES = {
 
 def sample(model: type[models.Model]) -> models.Model:
     """A stored row of any model, every column filled; what is there already is taken."""
+    if model is MetricValue:  # a view
+        sample(MetricDaily)
     columns = {
         field.name: value_for(field)
         for field in model._meta.concrete_fields
@@ -79,7 +82,9 @@ def test_every_model_of_ours_is_registered():
 
 
 def models_of_ours() -> list[type[models.Model]]:
-    return [model for label in OURS for model in apps.get_app_config(label).get_models()]
+    """All but those whose key is of several columns: the admin refuses them, and shows them by a view."""
+    known = (model for label in OURS for model in apps.get_app_config(label).get_models())
+    return [model for model in known if not isinstance(model._meta.pk, models.CompositePrimaryKey)]
 
 
 MADE_BY_RUNS = [model for model in models_of_ours() if model._meta.app_label != "orgmap"]

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 
 from apps.collector import models, replay
 from tem import clock
-from tem.admin import OfProject, ReadOnly, one_of
+from tem.admin import Large, OfProject, ReadOnly, one_of
 
 _PIPELINE_STATES = ("success", "failed", "canceled", "skipped", "running", "pending", "manual")
 
@@ -93,6 +93,11 @@ class Pipelines(OfProject):
     list_display = ("pipeline_id", "project", "ref", "source", "status", "created_at", "duration_sec")
     list_filter = (one_of("status", *_PIPELINE_STATES),)
     number = "pipeline_id"
+
+
+@admin.register(models.RawJobChange)
+class JobChanges(Large):
+    list_display = ("pipeline_id", "project_id")
 
 
 @admin.register(models.RawJob)

@@ -30,8 +30,9 @@ class Scopes(ReadOnly):
     search_fields = ("key",)
 
 
-@admin.register(models.MetricDaily)
+@admin.register(models.MetricValue)
 class MetricValues(Large):
+    ordering = ("-day",)
     list_display = ("day", "metric", "window", "scope", "value", "n", "reason")
     list_select_related = ("scope",)
     search_fields = ("scope__key__exact",)

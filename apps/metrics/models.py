@@ -417,8 +417,8 @@ class Scope(models.Model):
         return self.key
 
 
-class MetricDaily(models.Model):
-    """One value: numerator / denominator is exact, `value` is it at four places, halves away from zero."""
+class AnyValue(models.Model):
+    """What a value of a metric is made of, in its table and for the admin."""
 
     day = models.DateField()
     metric = models.CharField(max_length=64)
@@ -440,14 +440,33 @@ class MetricDaily(models.Model):
     )
 
     class Meta:
-        db_table = "metric_daily"
-        constraints = [
-            # By day first: a day's values come, and are read, together. A series names its days.
-            models.UniqueConstraint(fields=["day", "scope", "metric", "window"], name="metric_daily_by_day"),
-        ]
+        abstract = True
 
     def __str__(self) -> str:
         return f"{self.metric} {self.day}"
+
+
+class MetricDaily(AnyValue):
+    """One value: numerator / denominator is exact, `value` is it at four places, halves away from zero.
+
+    By day first: a day's values come, and are read, together. Whoever wants a series names its days. A number
+    of its own for each row would take as long to write as all the rest.
+    """
+
+    pk = models.CompositePrimaryKey("day", "scope", "metric", "window")
+
+    class Meta:
+        db_table = "metric_daily"
+
+
+class MetricValue(AnyValue):
+    """The same values for the admin, which knows no composite keys: a view whose key is a text."""
+
+    key = models.TextField(primary_key=True)
+
+    class Meta:
+        managed = False
+        db_table = "metric_value"
 
 
 class Finding(models.Model):

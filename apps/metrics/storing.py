@@ -57,7 +57,7 @@ _STORE = f"""
                 and ({", ".join(f"r.{c}" for c in _SAID.split(", "))})
                     is not distinct from ({", ".join(f"m.{c}" for c in _SAID.split(", "))})
          )
-        on conflict (scope_id, metric, "window", day) do update
+        on conflict (day, scope_id, metric, "window") do update
            set ({_SAID}, value) = row({", ".join(f"excluded.{c}" for c in _SAID.split(", "))}, excluded.value)
         returning 1
     )
@@ -81,7 +81,6 @@ def store(made: Iterable[Series], *, scopes: Sequence[int], first: dt.date, last
             return written
         cursor.execute("drop table if exists pg_temp.rolled")
         cursor.execute("create temporary table rolled (like metric_daily) on commit drop")
-        cursor.execute("alter table rolled drop column id")
         _copy(cursor, "rolled", kept, scopes, first, ~empty)
         cursor.execute("analyze rolled")
         cursor.execute("set local work_mem = '128MB'")

@@ -75,7 +75,7 @@ def test_the_scope_picker_leads_to_the_address_of_a_team(tab):
     assert tab.run("document.querySelector('h1').textContent") == "Trading"
 
 
-@pytest.mark.parametrize("page", ["/admin/", "/admin/metrics/metricdaily/", "/admin/runs/run/"])
+@pytest.mark.parametrize("page", ["/admin/", "/admin/metrics/metricvalue/", "/admin/runs/run/"])
 def test_the_admin_works_under_the_policy_and_fetches_nothing_from_elsewhere(tab, page):
     tab.look(width=DESK[0], height=DESK[1])
     tab.goto(tab.at + page)

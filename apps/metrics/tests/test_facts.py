@@ -29,7 +29,9 @@ from apps.metrics.tests.test_cases import computed
 from apps.orgmap.place import OrgMap
 
 BUILT = [
-    m for m in apps.get_app_config("metrics").get_models() if m not in (MetricDaily, Scope, PlacedProject)
+    m
+    for m in apps.get_app_config("metrics").get_models()
+    if m._meta.managed and m not in (MetricDaily, Scope, PlacedProject)
 ]
 Content = dict[str, list[tuple[Any, ...]]]
 

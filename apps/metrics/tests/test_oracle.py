@@ -96,7 +96,7 @@ def agree(found: Stored, wanted: Stored) -> None:
 
 def emptied() -> None:
     """As if nothing had ever been computed; the raw rows stay."""
-    tables = [m._meta.db_table for m in apps.get_app_config("metrics").get_models()]
+    tables = [m._meta.db_table for m in apps.get_app_config("metrics").get_models() if m._meta.managed]
     with connection.cursor() as cursor:
         cursor.execute(f"truncate {', '.join(tables)} cascade")
 
