@@ -15,8 +15,9 @@ from apps.collector.exclusions import exclude
 from apps.collector.models import Exclusion, Project, Server
 from apps.metrics.difference import Difference
 from apps.metrics.models import PlacedProject
+from apps.runs import slots
 from apps.runs.ledger import Claim
-from apps.runs.models import Run, RunStep
+from apps.runs.models import RunStep
 from apps.runs.phases import LEFT_OUT
 from tem import clock
 from tem.errors import TemError
@@ -175,9 +176,9 @@ def noted(step: Claim, touched: Span | None) -> dict[str, Any]:
 
 
 def changes(run_id: int) -> list[RunStep]:
-    """Finished steps whose differences no roll-up took in: this run's, and those of runs that failed."""
+    """Finished steps whose differences no roll-up took in: this run's, and those of runs cut short."""
     steps = RunStep.objects.filter(phase__in=["place", "compute", "link", "deliver"]).exclude(cursor={})
-    return [*steps.filter(run_id=run_id), *steps.filter(run__state=Run.State.FAILED)]
+    return [*steps.filter(run_id=run_id), *steps.filter(run__state__in=slots.UNDONE)]
 
 
 def span_of(difference: Difference) -> Span | None:

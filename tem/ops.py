@@ -7,8 +7,7 @@ reasons are shown to staff only. A run is opened by signed-in staff, with protec
 from __future__ import annotations
 
 import datetime as dt
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -24,8 +23,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView, exception_handler
 
-from apps.runs.models import Run
-from tem import clock, pipeline, standing
+from apps.runs.controls import Order
+from apps.runs.errors import NotNow
+from apps.runs.models import Run, RunAction
+from tem import clock, controls, standing
 from tem.history import BadRequest, NoHistory
 from tem.probes import PROBES
 
@@ -61,6 +62,12 @@ class Problem(APIException):
     status_code = 400
 
 
+class Conflict(Problem):
+    """It could be done, but not as things stand."""
+
+    status_code = 409
+
+
 def as_problem(error: Exception, context: dict[str, Any]) -> Response | None:
     """Errors of the API in the form of RFC 9457."""
     answer = exception_handler(error, context)
@@ -84,6 +91,42 @@ class Staff(APIView):
         return as_problem
 
 
+Reads = dict[str, tuple[str, Callable[[str], Any]]]
+"""By the name of a parameter: the name of the argument, and what reads its text (ValueError: a bad one)."""
+
+
+def asked(request: Request, reads: Reads) -> dict[str, Any]:
+    """The request's arguments, from its query and its body. Raises Problem for an unknown or a bad one."""
+    body = request.data if isinstance(request.data, Mapping) else {}
+    given = {**request.query_params.dict(), **{name: str(body[name]) for name in body}}
+    given.pop("csrfmiddlewaretoken", None)
+    if unknown := set(given) - set(reads):
+        raise Problem(f"unknown parameters: {', '.join(sorted(unknown))}")
+    return {reads[name][0]: _read(name, text, reads[name][1]) for name, text in given.items()}
+
+
+def _read(name: str, text: str, read: Callable[[str], Any]) -> Any:
+    try:
+        return read(text)
+    except ValueError as error:
+        raise Problem(f"{name}: {error}") from error
+
+
+def order_of(request: Request) -> Order:
+    """Who asks, and the key that makes a request sent twice one. Raises Problem for too long a key."""
+    key = request.headers.get("Idempotency-Key", "")
+    if len(key) > controls.LONGEST_KEY:
+        raise Problem(f"Idempotency-Key: at most {controls.LONGEST_KEY} characters, not {len(key)}.")
+    return controls.order(request.user.get_username(), now=clock.now(), key=key)
+
+
+def words(text: str) -> str:
+    """Text as people type it. Raises ValueError for anything that cannot be printed."""
+    if not text.isprintable():
+        raise ValueError("only printable characters")
+    return text
+
+
 class OpenRun(Staff):
     """`POST /runs/{kind}`: 202 with the run and its Location. Joining the one under way says so.
 
@@ -91,27 +134,17 @@ class OpenRun(Staff):
     """
 
     kind = ""
-    reads: dict[str, tuple[str, Callable[[str], Any]]] = {}
+    reads: Reads = {}
 
     def post(self, request: Request) -> Response:
-        key = request.headers.get("Idempotency-Key") or str(uuid.uuid4())
         try:
-            run = pipeline.start(self.kind, slot=f"asked {key}"[:64], now=clock.now(), **self._asked(request))
+            run = controls.start(self.kind, order=order_of(request), **asked(request, self.reads))
         except (BadRequest, NoHistory) as refusal:
             raise Problem(str(refusal)) from refusal
+        except NotNow as refusal:
+            raise Conflict(str(refusal)) from refusal
         told = {**standing.run_json(run, with_names=True), "joined": run.joined}
         return Response(told, status=202, headers={"Location": reverse("run", args=[run.pk])})
-
-    def _asked(self, request: Request) -> dict[str, Any]:
-        if unknown := set(request.query_params) - set(self.reads):
-            raise Problem(f"unknown parameters: {', '.join(sorted(unknown))}")
-        return {self.reads[name][0]: self._value(request, name) for name in request.query_params}
-
-    def _value(self, request: Request, name: str) -> Any:
-        try:
-            return self.reads[name][1](request.query_params[name])
-        except ValueError as error:
-            raise Problem(f"{name}: {error}") from error
 
 
 class OneRun(Staff):
@@ -121,7 +154,29 @@ class OneRun(Staff):
         return Response(standing.run_json(get_object_or_404(Run, pk=run_id), with_names=True))
 
 
+class Steer(Staff):
+    """`POST /runs/{id}/cancel` and `/retry`: 202 with what was done, and the run's Location.
+
+    `cause=` and `step=` limit a retry, in the query or the body. The same `Idempotency-Key` is always
+    told the same. 409 when it cannot be done as things stand.
+    """
+
+    act: Callable[..., RunAction] = staticmethod(controls.retry)
+    reads: Reads = {}
+
+    def post(self, request: Request, run_id: int) -> Response:
+        get_object_or_404(Run, pk=run_id)
+        try:
+            action = self.act(run_id, order=order_of(request), **asked(request, self.reads))
+        except NotNow as refusal:
+            raise Conflict(str(refusal)) from refusal
+        told = standing.run_json(Run.objects.get(pk=run_id), with_names=True)
+        told["action"] = {"id": action.pk, "answer": action.answer, "steps": action.steps}
+        return Response(told, status=202, headers={"Location": reverse("run", args=[run_id])})
+
+
 DAYS = {"days": ("days", int)}
+STEPS = {"cause": ("cause", words), "step": ("step_id", int)}
 WINDOW = {"from": ("first", dt.date.fromisoformat), "to": ("last", dt.date.fromisoformat)}
 
 urlpatterns = [
@@ -131,5 +186,7 @@ urlpatterns = [
     path("runs/backfill", OpenRun.as_view(kind="backfill", reads=DAYS), name="run-backfill"),
     path("runs/incremental", OpenRun.as_view(kind="incremental"), name="run-incremental"),
     path("runs/recompute", OpenRun.as_view(kind="recompute", reads=WINDOW), name="run-recompute"),
+    path("runs/<int:run_id>/cancel", Steer.as_view(act=controls.cancel), name="run-cancel"),
+    path("runs/<int:run_id>/retry", Steer.as_view(act=controls.retry, reads=STEPS), name="run-retry"),
     path("runs/<int:run_id>", OneRun.as_view(), name="run"),
 ]

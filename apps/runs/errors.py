@@ -2,7 +2,8 @@
 
 TemError
 ├── LostClaim        somebody else holds the step by now, or its run is over: stop, write nothing
-└── RunBusy          a run could be neither opened nor joined, because others open and end all the time
+├── RunBusy          a run could be neither opened nor joined, because others open and end all the time
+└── NotNow           what was asked of a run cannot be done as things stand: the message says why
 """
 
 from tem.errors import TemError
@@ -14,3 +15,7 @@ class LostClaim(TemError):
 
 class RunBusy(TemError):
     """Runs of the kind came and went while we asked. Asking again helps."""
+
+
+class NotNow(TemError):
+    """A run cannot be cancelled or retried as things stand. Nothing was changed."""

@@ -15,6 +15,7 @@ class Run(models.Model):
         DONE = "done"
         PARTIAL = "partial"
         FAILED = "failed"
+        CANCELLED = "cancelled"
 
     kind = models.CharField(max_length=32)
     slot = models.CharField(max_length=64, help_text="The logical occasion: 2025-09-05, or a request's id.")
@@ -23,7 +24,7 @@ class Run(models.Model):
     phase = models.CharField(max_length=32, blank=True, help_text="The phase that is open now.")
     requested_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
-    reason = models.TextField(blank=True, help_text="Why it is partial or failed.")
+    reason = models.TextField(blank=True, help_text="Why it is partial or failed, or who cancelled it.")
     summary = models.JSONField(default=dict, help_text="Figures noted when it was finalised.")
 
     joined = False  # set on the copy that `open_run` answers: the run was under way already
@@ -51,6 +52,7 @@ class RunStep(models.Model):
         DONE = "done"
         FAILED = "failed"
         QUARANTINED = "quarantined"
+        WAITING = "waiting"  # to be done again once its phase opens
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
     phase = models.CharField(max_length=32)
@@ -87,3 +89,32 @@ class RunStep(models.Model):
 
     def __str__(self) -> str:
         return f"{self.phase} {self.label or self.project_id or 'all'}"
+
+
+class RunAction(models.Model):
+    """What somebody had done to a run, kept for good: one row a request, whatever door it came through."""
+
+    class What(models.TextChoices):
+        START = "start"
+        CANCEL = "cancel"
+        RETRY = "retry"
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="actions")
+    what = models.CharField(max_length=16, choices=What)
+    asked = models.JSONField(
+        default=dict, help_text="Days of a run; the cause or step that a retry is limited to."
+    )
+    who = models.CharField(max_length=200)
+    at = models.DateTimeField()
+    key = models.CharField(
+        max_length=200, unique=True, help_text="The request's: sent again, it does nothing."
+    )
+    steps = models.JSONField(default=list, help_text="The numbers of the steps that it touched.")
+    answer = models.TextField(help_text="What the person was told.")
+
+    class Meta:
+        db_table = "run_action"
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.what} of run {self.run_id} by {self.who}"

@@ -76,6 +76,7 @@ def _open(run: Run, plan: Plan, position: int) -> int:
         _add_followers(run, phase)
     else:
         _add(run, phase, phase.projects() if phase.projects else {None: ""})
+        run.steps.filter(phase=phase.name, state=RunStep.State.WAITING).update(state=RunStep.State.PENDING)
     return position
 
 

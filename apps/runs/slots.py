@@ -17,6 +17,7 @@ NIGHTLY_AT, DEADLINE = dt.time(2), dt.time(3)
 WEEKLY_ON, WEEKLY_AT = 6, dt.time(4)  # Sunday, when the night's work is done and few people wait for numbers
 HEAD_START = dt.timedelta(minutes=60)
 HOURLY_MINUTE = 15
+UNDONE = (Run.State.FAILED, Run.State.CANCELLED)  # ended, and its slot's work is not done
 _MINUTE, _DAY = dt.timedelta(minutes=1), dt.timedelta(days=1)
 
 
@@ -124,6 +125,6 @@ def due(rhythm: Rhythm, *, now: dt.datetime) -> Slot | None:
         own.filter(slot=slot.name).exists()
         or own.filter(requested_at__gte=slot.at).exists()
         or in_the_way.exists()
-        or others.filter(requested_at__gte=slot.at).exclude(state=Run.State.FAILED).exists()
+        or others.filter(requested_at__gte=slot.at).exclude(state__in=UNDONE).exists()
     )
     return None if is_covered else slot

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-import uuid
 from typing import Any
 
 from django.conf import settings
@@ -13,11 +12,12 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.orgmap.models import Organisation
 from apps.runs.models import Run
-from tem import clock, hints, pipeline, probes, waiting
+from tem import clock, controls, hints, pipeline, probes, waiting
 from tem.environment import require_gitlab
 from tem.errors import TemError
+from tem.management import terminal
 
-STATUS = {Run.State.DONE: 0, Run.State.PARTIAL: 3, Run.State.FAILED: 1}
+STATUS = {Run.State.DONE: 0, Run.State.PARTIAL: 3, Run.State.FAILED: 1, Run.State.CANCELLED: 1}
 
 
 def day(text: str) -> dt.date:
@@ -26,7 +26,9 @@ def day(text: str) -> dt.date:
 
 
 class Command(BaseCommand):
-    help = "Run the product once. Exit status with --wait: 0 done, 3 partial, 1 failed; 2 for a bad request."
+    help = (
+        "Run the product once. Exit status with --wait: 0 done, 3 partial, 1 not done; 2 for a bad request."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("kind", choices=sorted(pipeline.PLANS))
@@ -39,10 +41,9 @@ class Command(BaseCommand):
         asked = {name: options[name] for name in ("days", "first", "last") if options[name] is not None}
         check(kind, asked)
         have_a_database()
-        now = clock.now()
         try:
             pipeline.reconcile_now()  # what a killed stack left behind is taken up at once
-            run = pipeline.start(kind, slot=f"asked {uuid.uuid4()}", now=now, **asked)
+            run = controls.start(kind, order=controls.order(terminal.person(), now=clock.now()), **asked)
         except TemError as refusal:
             raise CommandError(str(refusal), returncode=2) from refusal
         self.stdout.write(opening(run))
