@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -15,7 +16,6 @@ from apps.metrics.tests.oracle.records import History, Project
 Told = tuple[Fraction | None, int, str]
 """A value, its sample size, and the reason where it is none."""
 
-UNTOLD: Told = (None, 0, "not_on_this_tier")
 SEMVER = re.compile(
     r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
     r"(-(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*)?"
@@ -51,6 +51,24 @@ POINTS: dict[str, tuple[tuple[str, str, str, int], ...]] = {
     "signed": (("signed_commit_ratio", "D30", "mean", 1),),
     "branch_ttl": (("branch_ttl_p50_h", "D30", "p50", HOUR), ("branch_ttl_p90_h", "D30", "p90", HOUR)),
     "escape": (("defect_escape_rate", "D30", "mean", 1),),
+    "from_first_commit": (
+        ("lead_time_first_commit_p50_h", "D30", "p50", HOUR),
+        ("lead_time_first_commit_p90_h", "D30", "p90", HOUR),
+    ),
+    "from_merge": (
+        ("lead_time_merge_p50_h", "D30", "p50", HOUR),
+        ("lead_time_merge_p90_h", "D30", "p90", HOUR),
+    ),
+    "with_issue": (("deployed_with_issue_ratio", "D30", "mean", 1),),
+    "failed": (("change_failure_rate", "D30", "mean", 1),),
+    "recovered": (("failed_deployment_recovery_p50_h", "D30", "p50", HOUR),),
+}
+OF_ISSUES = {
+    "defect_escape_rate",
+    "issue_sla_breach_rate",
+    "reopened_issue_rate",
+    "change_failure_rate",
+    "failed_deployment_recovery_p50_h",
 }
 STATES = {
     "wip_mr_count": "EOD",
@@ -67,7 +85,7 @@ class Reading:
     """One history, read once; values of any scope, day and window from it."""
 
     def __init__(self, history: History) -> None:
-        self.history = history
+        self.history = history = found(history)
         leads = production.lead_times(history)
         self.rules = {one.project_id: rules_of(history, one) for one in history.projects}
         self.points = {one.project_id: self._points(one, leads) for one in history.projects}
@@ -75,6 +93,8 @@ class Reading:
     def _points(self, project: Project, leads: dict[int, Any]) -> dict[str, list[tuple[int, int]]]:
         history, rules = self.history, self.rules[project.project_id]
         deployed = production.rollbacks(project, rules)
+        went_out = production.went_out(project, rules)
+        failures = production.failures(project, rules)
         return {
             "lead_time": leads.get(project.project_id, []),
             "cycle": merge_requests.cycle_times(project),
@@ -91,6 +111,15 @@ class Reading:
             "flaky": pipelines.flakiness(project),
             "deployed": [(one.at, 1) for one, _, _ in deployed],
             "rolled_back": [(one.at, int(is_one)) for one, is_one, _ in deployed],
+            "from_first_commit": [
+                (at, at - min(authored for _, authored in mr.commits))
+                for mr, at in went_out
+                if mr.commits and at > min(authored for _, authored in mr.commits)
+            ],
+            "from_merge": [(at, at - mr.merged) for mr, at in went_out if mr.merged and at > mr.merged],
+            "with_issue": [(at, int(bool(mr.closes))) for mr, at in went_out],
+            "failed": [(one.at, int(has_failed)) for one, has_failed, _ in failures],
+            "recovered": [(again, again - one.at) for one, _, again in failures if again and again > one.at],
             "rollback_time": production.rollback_times(project, rules),
             "direct": commits.direct_pushes(history, project),
             "forced": commits.force_pushes(project),
@@ -113,22 +142,31 @@ class Reading:
     ) -> dict[str, Told]:
         """Metric -> its value in a scope of these projects, in its default window or the one asked for."""
         found = {}
+        since = {key: begin(day, window or default) for key, default in DEFAULT_WINDOW.items()}
         for sample, metrics in POINTS.items():
             for key, default, aggregate, scale in metrics:
-                asked = window or default
-                inside = self._inside(sample, members, begin(day, asked), end(day))
-                found[key] = told(inside, aggregate, scale, LENGTHS[asked])
-        if found["approval_bypass_ratio"][0] is None and any(self._is_tierless(one) for one in members):
-            found["approval_bypass_ratio"] = UNTOLD
-        for key, default in STATES.items():
-            found[key] = self._state(key, members, begin(day, window or default), end(day))
+                measured = [one for one in members if not self._refused(key, one)]
+                inside = self._inside(sample, measured, since[key], end(day))
+                found[key] = told(inside, aggregate, scale, LENGTHS[window or default])
+        for key in STATES:
+            measured = [one for one in members if not self._refused(key, one)]
+            found[key] = self._state(key, measured, since[key], end(day))
         for key in found:
-            asked = window or DEFAULT_WINDOW[key]
-            if day - dt.timedelta(days=LENGTHS[asked] - 1) < history_from:
+            reasons = [self._refused(key, one) for one in members]
+            length = dt.timedelta(days=LENGTHS[window or DEFAULT_WINDOW[key]] - 1)
+            if found[key][0] is None and any(reasons):
+                found[key] = (None, 0, min(filter(None, reasons)))
+            if day - length < history_from:
                 found[key] = (None, 0, "before_history")
-        if members and all(self._is_tierless(one) for one in members):
-            found["approval_bypass_ratio"] = UNTOLD
+            if all(reasons):
+                found[key] = (None, 0, min(reasons))
         return found
+
+    def _refused(self, key: str, project: Project) -> str:
+        """Why a metric cannot be measured in a project; else nothing."""
+        if key == "approval_bypass_ratio" and self._is_tierless(project):
+            return "not_on_this_tier"
+        return project.refused.get("issues", "") if key in OF_ISSUES else ""
 
     def _inside(self, sample: str, members: list[Project], since: int, until: int) -> list[int]:
         return [
@@ -156,6 +194,20 @@ class Reading:
         merged = [mr for mr in project.mrs if mr.merged is not None]
         minimum = self.rules[project.project_id]["approvals"]["minimum"]
         return bool(merged) and minimum == 0 and all(mr.required is None for mr in merged)
+
+
+def found(history: History) -> History:
+    """The history without what GitLab has no longer."""
+    projects = [
+        replace(
+            one,
+            mrs=[mr for mr in one.mrs if not mr.is_lost],
+            pipelines=[pipeline for pipeline in one.pipelines if not pipeline.is_lost],
+            issues=[issue for issue in one.issues if not issue.is_lost],
+        )
+        for one in history.projects
+    ]
+    return replace(history, projects=projects)
 
 
 def is_semver(name: str) -> bool:

@@ -32,6 +32,8 @@ LABELS = [
     "SLA::7d",
     "escaped",
     "found-in::production",
+    "incident",
+    "type::incident",
     "other",
 ]
 
@@ -88,6 +90,8 @@ def grow(seed: int, *, nth: int = 0, first: dt.date) -> History:
         grow_pushes(grower, project)
         projects.append(project)
     grow_links(grower, projects)
+    for project in projects:
+        lose(grower, project)
     return History(projects, PEOPLE, BOT_NAMES, overrides(grower, projects))
 
 
@@ -246,6 +250,15 @@ def grow_links(grower: Grower, projects: list[Project]) -> None:
                 mr.closes = grower.random.sample(every, k=min(len(every), grower.random.randint(1, 2)))
 
 
+def lose(grower: Grower, project: Project) -> None:
+    """GitLab deletes some; a project without issues tells of none."""
+    for one in (*project.mrs, *project.pipelines, *project.issues):
+        one.is_lost = grower.chance(0.06)
+    if grower.chance(0.08):
+        project.refused["issues"] = grower.random.choice(["feature_disabled", "no_access"])
+        project.issues = []
+
+
 def overrides(grower: Grower, projects: list[Project]) -> dict[str, Any]:
     signals = ["environment", "release_tag", "default_branch"]
     choice = grower.random.choice
@@ -265,6 +278,7 @@ def overrides(grower: Grower, projects: list[Project]) -> dict[str, Any]:
             "approvals": {"minimum": choice([0, 1, 2])},
             "rework": {"force_pushes": choice([0, 1, 2])},
             "sla": choice([[], [{"label": "SLA::24h", "hours": 24}, {"label": "SLA::7d", "hours": 168}]]),
+            "incidents": choice([{"within_hours": 4}, {"within_hours": 400}, {"label": "^other$"}]),
             "bugs": choice([{"escape_days": 1}, {"label": "bug"}, {"escape_label": r"^found\b"}]),
         }
         return {block: said for block, said in every.items() if grower.chance(0.4)}

@@ -17,6 +17,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "rollback": {"pattern": r"(?i)\brollback\b", "within_hours": 24},
     "approvals": {"minimum": 0},
     "rework": {"force_pushes": 1},
+    "incidents": {"label": "(?i)^(type::)?incident$", "within_hours": 24},
     "bugs": {
         "label": "(?i)^(type::)?bug$",
         "escape_label": "(?i)^(escaped|found-in::production)$",

@@ -8,9 +8,10 @@ from typing import Any
 
 from apps.metrics.tests.oracle.commits import landing, mainline, positions
 from apps.metrics.tests.oracle.days import HOUR
+from apps.metrics.tests.oracle.issues import counted
 from apps.metrics.tests.oracle.people import rules_of
 from apps.metrics.tests.oracle.pipelines import listed
-from apps.metrics.tests.oracle.records import History, Mr, Pipeline, Project, Record
+from apps.metrics.tests.oracle.records import History, Issue, Mr, Pipeline, Project, Record
 
 Points = list[tuple[int, int]]
 
@@ -132,10 +133,10 @@ def takes_back(project: Project, before: Deployed | None, undone: Deployed, one:
     return False
 
 
-def rollbacks(project: Project, rules: dict[str, Any]) -> list[tuple[Deployed, bool, int | None]]:
-    """Every deployment, whether it is a rollback, and the time since what it undoes."""
+def rollbacks(project: Project, rules: dict[str, Any]) -> list[tuple[Deployed, bool, Deployed | None]]:
+    """Every deployment, whether it is a rollback, and what it undoes."""
     at, within = positions(project), rules["rollback"]["within_hours"] * HOUR
-    found: list[tuple[Deployed, bool, int | None]] = []
+    found: list[tuple[Deployed, bool, Deployed | None]] = []
     lines: dict[str | None, list[Deployed]] = {}
     for one in sorted(
         deployments(project, rules), key=lambda d: (d.at, d.pipeline.pipeline_id if d.pipeline else 0)
@@ -148,13 +149,56 @@ def rollbacks(project: Project, rules: dict[str, Any]) -> list[tuple[Deployed, b
         if undone is not None and soon:
             older = one.sha in at and undone.sha in at and at[one.sha] < at[undone.sha]
             is_one = is_one or older or takes_back(project, before, undone, one)
-        found.append((one, is_one, one.at - undone.at if is_one and undone is not None else None))
+        found.append((one, is_one, undone if is_one else None))
         line.append(one)
     return found
 
 
 def rollback_times(project: Project, rules: dict[str, Any]) -> Points:
-    return [(one.at, length) for one, _, length in rollbacks(project, rules) if length]
+    return [
+        (one.at, one.at - undone.at)
+        for one, _, undone in rollbacks(project, rules)
+        if undone and one.at > undone.at
+    ]
+
+
+def went_out(project: Project, rules: dict[str, Any]) -> list[tuple[Mr, int]]:
+    """Merge requests that went to production, with the instant of the first deployment that includes them."""
+    first = [(mr, deployment_of(project, mr, rules)) for mr in project.mrs]
+    return [(mr, one.at) for mr, one in first if one is not None]
+
+
+def incidents(project: Project, rules: dict[str, Any]) -> list[Issue]:
+    pattern = rules["incidents"]["label"]
+    return [
+        one
+        for one in counted(project)
+        if one.kind == "incident" or any(re.search(pattern, label) for label in one.labels)
+    ]
+
+
+def failures(project: Project, rules: dict[str, Any]) -> list[tuple[Deployed, bool, int | None]]:
+    """Every deployment that is no rollback, whether it failed, and when that was over.
+
+    It failed if it was rolled back, or if an incident was opened before the next deployment and soon enough.
+    """
+    every = sorted(rollbacks(project, rules), key=lambda each: each[0].at)
+    within = rules["incidents"]["within_hours"] * HOUR
+    found: list[tuple[Deployed, bool, int | None]] = []
+    for nth, (one, is_rollback, _) in enumerate(every):
+        if is_rollback:
+            continue
+        undone_at = [other.at for other, _, undone in every if undone is one]
+        until = min([one.at + within, *(other.at for other, _, _ in every[nth + 1 :])])
+        opened = [issue for issue in incidents(project, rules) if one.at <= issue.created < until]
+        closed = [issue.closed for issue in opened]
+        if undone_at:
+            found.append((one, True, min(undone_at)))
+        elif opened:
+            found.append((one, True, None if None in closed else max(at for at in closed if at is not None)))
+        else:
+            found.append((one, False, None))
+    return found
 
 
 def deployment_of(project: Project, mr: Mr, rules: dict[str, Any]) -> Deployed | None:

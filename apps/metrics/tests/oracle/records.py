@@ -34,6 +34,7 @@ class Mr:
     notes: list[tuple[int, int]] = field(default_factory=list)  # at, user
     versions: list[tuple[int, bool | None]] = field(default_factory=list)  # created, rewrites the one before
     closes: list[tuple[int, int]] = field(default_factory=list)  # project, iid of issues
+    is_lost: bool = False  # GitLab has it no longer
 
 
 @dataclass
@@ -72,6 +73,7 @@ class Pipeline:
     finished_at: int | None
     duration: int | None
     jobs: list[Job] = field(default_factory=list)
+    is_lost: bool = False
 
     @property
     def finished(self) -> int:
@@ -126,6 +128,12 @@ class Issue:
     kind: str
     moved: bool
     turns: list[tuple[int, str]]  # closed and reopened by turns
+    is_lost: bool = False
+
+    @property
+    def closed(self) -> int | None:
+        """When it was closed, if it is."""
+        return self.turns[-1][0] if self.turns and self.turns[-1][1] == "closed" else None
 
 
 @dataclass
@@ -136,6 +144,7 @@ class Project:
     team: str
     tiers: dict[str, str] = field(default_factory=dict)
     has_approvals: bool = True
+    refused: dict[str, str] = field(default_factory=dict)  # what GitLab does not tell of it, and why
     mrs: list[Mr] = field(default_factory=list)
     commits: list[Commit] = field(default_factory=list)
     head: str | None = None

@@ -101,6 +101,10 @@ def project_rows(project: Project) -> list[models.Model]:
     found += code_rows(project, own) + ci_rows(project, own) + issue_rows(project, own)
     for mr in project.mrs:
         found += mr_rows(mr, own)
+    found += [
+        raw.IngestionState(level="project", level_id=project.project_id, entity=entity, unavailable=why)
+        for entity, why in project.refused.items()
+    ]
     return found
 
 
@@ -157,6 +161,7 @@ def ci_rows(project: Project, own: dict[str, Any]) -> list[models.Model]:
                 updated_at=instant(one.updated),
                 finished_at=instant(one.finished_at),
                 duration_sec=one.duration,
+                deleted_at=LONG_AGO if one.is_lost else None,
                 **own,
             )
         )
@@ -198,18 +203,18 @@ def ci_rows(project: Project, own: dict[str, Any]) -> list[models.Model]:
 def issue_rows(project: Project, own: dict[str, Any]) -> list[models.Model]:
     found: list[models.Model] = []
     for one in project.issues:
-        closed = one.turns[-1][0] if one.turns and one.turns[-1][1] == "closed" else None
         found.append(
             raw.RawIssue(
                 issue_id=one.issue_id,
                 iid=one.issue_id,
-                state="opened" if closed is None else "closed",
+                state="opened" if one.closed is None else "closed",
                 labels=one.labels,
                 issue_type=one.kind,
                 moved_to_id=1 if one.moved else None,
                 created_at=instant(one.created),
                 updated_at=instant(max([one.created, *(at for at, _ in one.turns)])),
-                closed_at=instant(closed),
+                closed_at=instant(one.closed),
+                deleted_at=LONG_AGO if one.is_lost else None,
                 **own,
             )
         )
@@ -243,6 +248,7 @@ def mr_rows(mr: Mr, own: dict[str, Any]) -> list[models.Model]:
             closed_at=instant(mr.closed),
             gitlab_approvals_required=mr.required,
             detail_at=updated,
+            deleted_at=LONG_AGO if mr.is_lost else None,
             versions_at=updated,
             **own,
         )
