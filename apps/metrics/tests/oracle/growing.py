@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from apps.metrics.tests.oracle.days import HOUR, midnight
 from apps.metrics.tests.oracle.growing_ci import grow_jobs, grow_pipelines, grow_records
@@ -38,12 +38,34 @@ LABELS = [
 ]
 
 
+class Most(NamedTuple):
+    """How many there are at most: of all, in a project, of a merge request, in a pipeline."""
+
+    projects: int = 3
+    landings: int = 7
+    unmerged: int = 4
+    talk: int = 4
+    issues: int = 4
+    tags: int = 3
+    pushes: int = 3
+    pipelines: int = 10
+    jobs: int = 4
+    records: int = 7
+
+
+ALL = Most()
+
+
 class Grower:
     """Draws from one seed; no instant twice, for the page says nothing of ties between most things."""
 
-    def __init__(self, seed: int, *, first: dt.date, ids: int) -> None:
-        self.random = Random(seed)  # histories, not secrets
+    def __init__(self, seed: int, *, first: dt.date, ids: int, most: Most) -> None:
+        self.random, self.most = Random(seed), most  # histories, not secrets
         self.start, self.used, self._ids = midnight(first), set[int](), ids
+
+    def some(self, low: int, most: int) -> range:
+        """As many times as is drawn, up to a bound of `most`; a lower bound changes little else."""
+        return range(min(self.random.randint(low, max(low, most)), most))
 
     def id(self) -> int:
         self._ids += 1
@@ -64,11 +86,11 @@ class Grower:
         return self.random.random() < probability
 
 
-def grow(seed: int, *, nth: int = 0, first: dt.date) -> History:
+def grow(seed: int, *, nth: int = 0, first: dt.date, most: Most = ALL) -> History:
     """The history of a seed. `nth` keeps its ids, paths and names apart from those of others."""
-    grower = Grower(seed, first=first, ids=(nth + 1) * 100_000)
+    grower = Grower(seed, first=first, ids=(nth + 1) * 100_000, most=most)
     projects = []
-    for number in range(grower.random.choice([2, 3])):
+    for number in grower.some(2, most.projects):
         home = f"toman/line{nth}/{'ab'[number % 2]}"
         project = Project(
             project_id=grower.id(),
@@ -98,7 +120,7 @@ def grow(seed: int, *, nth: int = 0, first: dt.date) -> History:
 def grow_graph(grower: Grower, project: Project) -> None:
     """A default branch: merges, squashes, fast-forwards, local merges, direct pushes, reverts."""
     tip = commit(grower, project, [], grower.start - 40 * 24 * HOUR)
-    for at in sorted(grower.at() for _ in range(grower.random.randint(3, 7))):
+    for at in sorted(grower.at() for _ in grower.some(3, grower.most.landings)):
         kind = grower.random.choice(["merge", "merge", "squash", "both", "forward", "direct", "local"])
         if kind == "direct":
             tip = commit(grower, project, [tip], at)
@@ -173,7 +195,7 @@ def new_mr(grower: Grower, project: Project, *, created: int, shas: list[str]) -
 
 
 def grow_unmerged(grower: Grower, project: Project) -> None:
-    for _ in range(grower.random.randint(1, 4)):
+    for _ in grower.some(1, grower.most.unmerged):
         created = grower.at()
         mr = new_mr(grower, project, created=created, shas=[f"{grower.id():040x}"])
         last = max([created, *(at for at, _ in mr.turns)])
@@ -193,22 +215,22 @@ def grow_talk(grower: Grower, project: Project, mr: Mr) -> None:
     near = mr.created - HOUR
     mr.notes = [
         (grower.at(near, days=length * 1.1), grower.random.choice(ANYONE))
-        for _ in range(grower.random.randint(0, 3))
+        for _ in grower.some(0, grower.most.talk)
     ]
     if grower.chance(0.1):
         mr.notes.append((mr.created, 3))
     mr.approvals = [
         (grower.at(near, days=length * 1.1), grower.random.choice(ANYONE), grower.chance(0.75))
-        for _ in range(grower.random.randint(0, 4))
+        for _ in grower.some(0, grower.most.talk)
     ]
     if mr.merged is not None:
-        for nth in range(grower.random.randint(0, 4)):
+        for nth in grower.some(0, grower.most.talk):
             at = mr.created if nth == 0 else grower.at(mr.created + 1, days=length)
             mr.versions.append((at, None if nth == 0 else grower.random.choice([True, True, False, None])))
 
 
 def grow_issues(grower: Grower, project: Project) -> None:
-    for _ in range(grower.random.randint(1, 4)):
+    for _ in grower.some(1, grower.most.issues):
         created = grower.at()
         turns, at = [], created
         for nth in range(grower.random.choice([0, 0, 1, 1, 2, 3])):
@@ -223,7 +245,7 @@ def grow_issues(grower: Grower, project: Project) -> None:
 
 def grow_tags(grower: Grower, project: Project) -> None:
     names = grower.random.sample(["v1.0.0", "1.2", "junk", "2.0.0-rc.1", "vv1.0.0", "v01.2.3"], k=3)
-    for name in names[: grower.random.randint(0, 3)]:
+    for name in names[: len(grower.some(0, grower.most.tags))]:
         released = grower.at() if grower.chance(0.6) else None
         sha = grower.random.choice(project.commits).sha
         project.tags.append(Tag(name, sha, grower.at(), released))
@@ -231,12 +253,12 @@ def grow_tags(grower: Grower, project: Project) -> None:
 
 def grow_pushes(grower: Grower, project: Project) -> None:
     shas = [one.sha for one in project.commits]
-    for _ in range(grower.random.randint(0, 3)):
+    for _ in grower.some(0, grower.most.pushes):
         old, new = grower.random.choice([*shas, "f" * 40]), grower.random.choice(shas)
         branch = grower.random.choice(["main", "main", "feature"])
         project.pushes.append(Push(grower.id(), grower.at(), branch, "pushed", old, new))
     for branch in ("feature", "fix", "topic"):
-        for _ in range(grower.random.randint(0, 2)):
+        for _ in grower.some(0, min(2, grower.most.pushes)):
             action = grower.random.choice(["created", "removed"])
             at = grower.at(grower.start - 30 * 24 * HOUR, days=60)
             project.pushes.append(Push(grower.id(), at, branch, action, None, None))

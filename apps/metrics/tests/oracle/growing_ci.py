@@ -19,7 +19,7 @@ def grow_pipelines(grower: Grower, project: Project) -> None:
     shas += [tag.sha for tag in project.tags]
     of_tag = {tag.name: tag.sha for tag in project.tags}
     choice = grower.random.choice
-    for created in bursts(grower, grower.random.randint(4, 10)):
+    for created in bursts(grower, len(grower.some(4, grower.most.pipelines))):
         source = choice(["push", "push", "push", "schedule", "merge_request_event", "parent_pipeline"])
         refs = [
             "main",
@@ -49,7 +49,7 @@ def grow_pipelines(grower: Grower, project: Project) -> None:
 
 def bursts(grower: Grower, count: int) -> list[int]:
     """Instants of which many follow each other within a day."""
-    found = [grower.at()]
+    found = [grower.at()] if count else []
     while len(found) < count:
         found.append(grower.at(found[-1], days=0.8) if grower.chance(0.6) else grower.at())
     return sorted(found)
@@ -57,7 +57,7 @@ def bursts(grower: Grower, count: int) -> list[int]:
 
 def grow_jobs(grower: Grower, project: Project) -> None:
     for pipeline in project.pipelines:
-        names = grower.random.sample(list(STAGES), k=grower.random.randint(0, 4))
+        names = grower.random.sample(list(STAGES), k=len(grower.some(0, grower.most.jobs)))
         names.sort(key=lambda name: list(STAGES.values()).index(STAGES[name]))
         attempts = [(name, 0) for name in names]
         attempts += [(name, 1) for name in names if grower.chance(0.25)]
@@ -90,11 +90,11 @@ def one_job(grower: Grower, pipeline: Pipeline, name: str, needs: list[str] | No
 
 
 def grow_records(grower: Grower, project: Project) -> None:
-    if grower.chance(0.3):
+    if grower.chance(0.3) or not project.pipelines:
         return
     green = [one for one in project.pipelines if one.status == "success"] or project.pipelines
     pipeline = grower.random.choice(green)
-    for _ in range(grower.random.randint(1, 7)):
+    for _ in grower.some(1, grower.most.records):
         if grower.chance(0.6):  # else it is deployed again
             pipeline = grower.random.choice(green if grower.chance(0.8) else project.pipelines)
         by_api = grower.chance(0.2)
