@@ -100,11 +100,11 @@ class Stack:
         return address
 
     def flower(self) -> str:
-        """Flower, on loopback and behind a password that is made once and kept."""
+        """Flower, on loopback and behind a password that is made once and kept; its address."""
         with listening("127.0.0.1", 5555) as door:
             port = door.getsockname()[1]
         login = f"admin:{kept_secret(self.home, 'flower_password', size=12)}"
-        command = [*CELERY, "flower", "--address=127.0.0.1", f"--port={port}"]
+        command = [PYTHON, "-m", "tem.flower", "--address=127.0.0.1", f"--port={port}"]
         self.runner.start("flower", command, variables={"FLOWER_BASIC_AUTH": login})
         return f"http://127.0.0.1:{port}/"
 

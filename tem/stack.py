@@ -51,6 +51,9 @@ def demo(*, serve: bool, days: str) -> int:
             stack.summary()
         password = kept_secret(home, "admin_password", size=12)
         stack.say(f"dashboard {address}   login admin   password {password}")
+        if serve and status in (DONE, PARTIAL):
+            flower_password = kept_secret(home, "flower_password", size=12)
+            stack.say(f"Flower {stack.flower()}   login admin   password {flower_password}")
         stack.say(f"these data by hand: TEM_HOME={os.path.relpath(home)} .venv/bin/python manage.py help")
         if serve and status in (DONE, PARTIAL):
             print("Ctrl-C ends it all.", flush=True)
