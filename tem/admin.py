@@ -122,6 +122,7 @@ _SIDEBAR: dict[str, list[tuple[str, ...]]] = {
     "Runs": [
         _list("Runs", "play_circle", "runs", "run"),
         _list("Steps", "checklist", "runs", "runstep"),
+        _list("Done by people", "history", "runs", "runaction"),
         _list("Schedule", "schedule", "django_celery_beat", "periodictask"),
     ],
     "Data quality": [

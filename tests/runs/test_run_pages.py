@@ -1,0 +1,107 @@
+"""The buttons of the admin: each posts, asks before it cancels, and calls the one service."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.urls import reverse
+
+from apps.runs.models import Run, RunAction, RunStep
+from tem import clock
+
+pytestmark = pytest.mark.django_db
+RUNS = reverse("admin:runs_run_changelist")
+
+
+@pytest.fixture
+def run(broker) -> Run:
+    """A partial run that lost three steps to two causes."""
+    now = clock.now()
+    run = Run.objects.create(
+        kind="nightly", slot="x", state="partial", phase="collect", requested_at=now, finished_at=now,
+        parameters={"first": "2025-01-01", "last": "2025-01-02", "scheduled": True},
+    )  # fmt: skip
+    for project, cause in ((1, "ValueError"), (2, "ValueError"), (3, "GitlabUnavailable")):
+        lost = {"state": "quarantined", "error_class": cause, "error_text": f"a <bad> row in {project}"}
+        RunStep.objects.create(run=run, phase="collect", project_id=project, **lost)
+    return run
+
+
+def page_of(run: Run, browser) -> str:
+    return browser.get(reverse("admin:runs_run_change", args=[run.pk])).content.decode()
+
+
+def states(run: Run) -> list[str]:
+    return list(run.steps.order_by("project_id").values_list("state", flat=True))
+
+
+def test_the_page_of_a_run_groups_what_was_lost_by_cause(admin_client, run):
+    page = re.sub(r"\s+", " ", page_of(run, admin_client))
+    assert re.search(r">ValueError</td> <td[^>]*>collect</td> <td[^>]*>2</td>", page)
+    assert re.search(r">GitlabUnavailable</td> <td[^>]*>collect</td> <td[^>]*>1</td>", page)
+    assert "a &lt;bad&gt; row in 1" in page
+
+
+def test_one_click_retries_a_cause_and_two_clicks_do_no_more(admin_client, run):
+    address = reverse("admin:runs_run_retry", args=[run.pk])
+    for _ in range(2):
+        answer = admin_client.post(address, {"cause": "ValueError", "key": "k"}, follow=True)
+    assert "2 steps to try again" in answer.content.decode()
+    assert states(run) == ["pending", "pending", "quarantined"]
+    assert [(action.who, action.asked) for action in RunAction.objects.all()] == [
+        ("admin", {"cause": "ValueError"})
+    ]
+    assert "admin: retry." in page_of(run, admin_client)
+
+
+def test_looking_retries_nothing(admin_client, run):
+    assert admin_client.get(reverse("admin:runs_run_retry", args=[run.pk])).status_code == 405
+    assert not RunAction.objects.exists()
+    assert admin_client.post(reverse("admin:runs_run_retry", args=[99999])).status_code == 404
+
+
+def test_each_button_of_a_page_is_a_request_of_its_own(admin_client, run):
+    keys = re.findall(r'name="key" value="([^"]+)"', page_of(run, admin_client))
+    assert len(keys) == len(set(keys)) == 3
+    for key in keys:
+        admin_client.post(reverse("admin:runs_run_retry", args=[run.pk]), {"key": key})
+    assert RunAction.objects.count() == 3
+
+
+def test_several_runs_and_single_steps_are_retried_from_the_lists(admin_client, run):
+    steps = {
+        "action": "retry_steps",
+        "_selected_action": [step.pk for step in run.steps.all()[:2]],
+        "key": "a",
+    }
+    admin_client.post(reverse("admin:runs_runstep_changelist"), steps)
+    assert states(run) == ["pending", "pending", "quarantined"]
+    admin_client.post(RUNS, {"action": "retry_lost", "_selected_action": [run.pk]})
+    assert states(run) == ["pending", "pending", "pending"]
+    assert RunAction.objects.count() == 3
+
+
+def test_a_cancel_asks_first(admin_client, run):
+    Run.objects.filter(pk=run.pk).update(state="active")
+    assert "Cancel this run…" in page_of(run, admin_client)
+    asked = {"action": "cancel_runs", "_selected_action": [run.pk]}
+    question = admin_client.post(RUNS, asked).content.decode()
+    assert f"Run {run.pk}, nightly x: active" in question
+    assert Run.objects.get().state == "active"
+    admin_client.post(RUNS, {**asked, "sure": "yes"})
+    assert (Run.objects.get().state, RunAction.objects.get().what) == ("cancelled", "cancel")
+
+
+def test_a_refusal_is_said(admin_client, run):
+    answer = admin_client.post(
+        RUNS, {"action": "cancel_runs", "_selected_action": [run.pk], "sure": "yes"}, follow=True
+    )
+    assert "is over: partial" in answer.content.decode()
+
+
+def test_who_may_not_look_may_not_steer(client, run, django_user_model):
+    client.force_login(django_user_model.objects.create_user("ann", is_staff=True))
+    assert client.post(reverse("admin:runs_run_retry", args=[run.pk])).status_code == 403
+    assert client.post(RUNS, {"action": "retry_lost", "_selected_action": [run.pk]}).status_code == 403
+    assert not RunAction.objects.exists()
