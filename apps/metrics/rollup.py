@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,26 +46,25 @@ def roll_up(*, first: dt.date, last: dt.date, history_from: dt.date | None) -> i
         return 0
     first, groups = max(first, history_from), projects_by_scope()
     members = Members.of(list(groups.values()))
-    with transaction.atomic():
-        samples = _samples(first, last)  # all are read before a COPY holds the line
-        made = (
-            one
-            for metrics, sample in samples
-            for one in folded(metrics, sample, members, metrics[0].window, first, last, history_from)
-        )
+
+    def fold_them(metrics: list[Metric], sample: Sample) -> list[Series]:
+        return list(folded(metrics, sample, members, metrics[0].window, first, last, history_from))
+
+    # One is folded while PostgreSQL reads the next. All are read before a COPY holds the line.
+    with transaction.atomic(), ThreadPoolExecutor(1) as aside:
+        making = [aside.submit(fold_them, *one) for one in _samples(first, last)]
+        made = (one for done in making for one in done.result())
         return store(made, scopes=list(groups), first=first, last=last)
 
 
-def _samples(first: dt.date, last: dt.date) -> list[tuple[list[Metric], Sample]]:
+def _samples(first: dt.date, last: dt.date) -> Iterator[tuple[list[Metric], Sample]]:
     """Metrics that share a sample, with that sample."""
     groups: dict[object, list[Metric]] = defaultdict(list)
     for m in METRICS:
         adds_up = m.aggregate.tenths is None
         groups[m.rows, adds_up, m.window, m.shape, m.needs, m.unmeasured].append(m)
-    return [
-        (together, read(together[0], window=together[0].window, first=first, last=last))
-        for together in groups.values()
-    ]
+    for together in groups.values():
+        yield together, read(together[0], window=together[0].window, first=first, last=last)
 
 
 def folded(
