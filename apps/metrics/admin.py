@@ -9,6 +9,10 @@ GUARDED = ("cycle_time", "time_to_first_review", "time_to_green", "rollback_time
 ORDERED = ("time_in_review", "job_duration", "merge_request_life", "issue_life", "pipeline_life")
 FINDINGS = (
     "ancestry_unknown",
+    "future_commit",
+    "future_issue",
+    "future_mr",
+    "future_pipeline",
     "future_release",
     *(f"negative_{what}" for what in (*GUARDED, *ORDERED)),
     *(f"zero_{what}" for what in GUARDED),

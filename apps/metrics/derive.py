@@ -84,7 +84,8 @@ _COMMITS = """
     select commit_id, parent_ids[1], parent_ids[2],
            case when cardinality(parent_ids) > 2 then parent_ids end,
            case when coalesce(reverts_sha, reverts_mr_iid::text) is not null
-                then array[reverts_sha, reverts_mr_iid::text] end
+                then array[reverts_sha, reverts_mr_iid::text] end,
+           case when committed_at > fetched_at + interval '1 hour' then committed_at end
       from raw_commit
      where project_id = any(%(projects)s)
 """
@@ -92,10 +93,14 @@ _COMMITS = """
 
 @dataclass(frozen=True)
 class Commits:
-    """Every known commit of a default branch: its parents, and what it says that it reverts (SHA, number)."""
+    """Every known commit of a default branch: its parents, and what it says that it reverts (SHA, number).
+
+    `future`: those that say they were committed after we had them, with when.
+    """
 
     parents: dict[str, Sequence[str]]
     reverts: dict[str, tuple[str | None, str | None]]
+    future: dict[str, dt.datetime]
 
 
 def commits_of(cursor: CursorWrapper, project: int) -> Commits:
@@ -104,11 +109,13 @@ def commits_of(cursor: CursorWrapper, project: int) -> Commits:
     The first two parents come as columns: to take apart an array for each commit costs more than all that
     follows.
     """
-    commits = Commits({}, {})
-    for commit, first, second, several, reverts in _rows(cursor, _COMMITS, [project]):
+    commits = Commits({}, {}, {})
+    for commit, first, second, several, reverts, future in _rows(cursor, _COMMITS, [project]):
         commits.parents[commit] = several or ((first, second) if second else (first,) if first else ())
         if reverts:
             commits.reverts[commit] = tuple(reverts)
+        if future:
+            commits.future[commit] = future
     return commits
 
 

@@ -148,6 +148,7 @@ def graphs(building: Building) -> None:
     stage = building.stage(FactForcePush)
     unknown: list[Sequence[Any]] = []
     reverts: list[Sequence[Any]] = []
+    future: list[Sequence[Any]] = []
     building.table("link_position", "project_id bigint, commit_id text, position int, is_mainline bool")
     for project in projects:
         commits = derive.commits_of(cursor, project)
@@ -157,6 +158,7 @@ def graphs(building: Building) -> None:
             f"{project}\t{plain(sha)}\t{at}\t{sha in chain}" for sha, at in history.positions.items()
         )
         building.add_text("link_position", positions)
+        future += [(project, sha, at) for sha, at in commits.future.items()]
         reverts += [
             (project, history.positions[sha], *what)
             for sha, what in commits.reverts.items()
@@ -170,6 +172,7 @@ def graphs(building: Building) -> None:
     building.keep(stage)
     building.analyze("link_position")
     building.table("link_revert", "project_id bigint, position int, sha text, mr_iid bigint", reverts)
+    building.table("future_commit", "project_id bigint, commit_id text, committed_at timestamptz", future)
     building.table("unknown_push", "project_id bigint, push_key text, branch text", unknown)
 
 

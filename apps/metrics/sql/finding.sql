@@ -45,6 +45,28 @@ with length as (
       from raw_pipeline
      where project_id = any(%(projects)s) and deleted_at is null and finished_at < created_at
 ),
+moment as (  -- GitLab's clocks are near ours; those of people who commit may be anywhere
+    select project_id, 'future_release' as kind, 'tag' as entity, tag_name as entity_id, released_at as at
+      from raw_release
+     where project_id = any(%(projects)s) and released_at > fetched_at
+     union all
+    select project_id, 'future_commit', 'commit', commit_id, committed_at from future_commit
+     union all
+    select project_id, 'future_mr', 'mr', mr_id::text, greatest(created_at, merged_at, closed_at)
+      from raw_mr
+     where project_id = any(%(projects)s) and deleted_at is null
+       and greatest(created_at, merged_at, closed_at) > fetched_at + interval '1 hour'
+     union all
+    select project_id, 'future_pipeline', 'pipeline', pipeline_id::text, greatest(created_at, finished_at)
+      from raw_pipeline
+     where project_id = any(%(projects)s) and deleted_at is null
+       and greatest(created_at, finished_at) > fetched_at + interval '1 hour'
+     union all
+    select project_id, 'future_issue', 'issue', issue_id::text, greatest(created_at, closed_at)
+      from raw_issue
+     where project_id = any(%(projects)s) and deleted_at is null
+       and greatest(created_at, closed_at) > fetched_at + interval '1 hour'
+),
 version as (
     select *, row_number() over (partition by project_id, mr_id order by created_at, version_id) as nth
       from raw_mr_version
@@ -63,6 +85,5 @@ select project_id, 'ancestry_unknown', 'mr', mr_id::text, count(*) || ' pushes'
  where nth > 1 and rewrites is null and compared_at is not null
  group by project_id, mr_id
  union all
-select project_id, 'future_release', 'tag', tag_name, to_char(released_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
-  from raw_release
- where project_id = any(%(projects)s) and released_at > fetched_at
+select project_id, kind, entity, entity_id, to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+  from moment

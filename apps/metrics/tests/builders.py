@@ -33,6 +33,7 @@ from tem import clock
 
 AUTHOR, REVIEWER, SECOND, BOT = 1, 2, 3, 9
 LONG_AGO = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+FETCHED = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 _ids = count(1)
 
 
@@ -74,7 +75,7 @@ def house(*, rules: dict[str, Any] | None = None, paths: dict[int, str] | None =
         (SECOND, "eve", None),
         (BOT, "renovate-bot", None),
     ):
-        User.objects.create(user_id=user, username=name, name=name, is_bot=is_bot, fetched_at=LONG_AGO)
+        User.objects.create(user_id=user, username=name, name=name, is_bot=is_bot, fetched_at=FETCHED)
     for project_id, path in (paths or {1: "toman/exchange/trading/engine"}).items():
         project(project_id, path)
 
@@ -86,7 +87,7 @@ def project(project_id: int, path: str) -> None:
         default_branch="main",
         namespace_kind="group",
         web_url=f"https://gitlab.example.org/{path}",
-        fetched_at=LONG_AGO,
+        fetched_at=FETCHED,
     )
 
 
@@ -122,12 +123,12 @@ def mr(
         merged_at=moment(merged),
         closed_at=moment(closed),
         gitlab_approvals_required=None if required == "unknown" else int(required),
-        fetched_at=LONG_AGO,
+        fetched_at=FETCHED,
     )
     for nth, at in enumerate(commits or []):
         sha = shas[nth] if shas else f"{number}-{nth}"
         RawMergeRequestCommit.objects.create(
-            project_id=project, mr_id=number, commit_id=sha, authored_at=moment(at), fetched_at=LONG_AGO
+            project_id=project, mr_id=number, commit_id=sha, authored_at=moment(at), fetched_at=FETCHED
         )
     for nth in range(int(given)):
         before = (ended or moment(created)) - dt.timedelta(minutes=30 - nth)  # type: ignore[operator]
@@ -147,7 +148,7 @@ def mr_event(mr_id: int, kind: str, at: Any, *, actor: int, project: int = 1) ->
         kind=kind,
         at=moment(at),
         actor_user_id=actor,
-        fetched_at=LONG_AGO,
+        fetched_at=FETCHED,
     )
 
 
@@ -163,7 +164,7 @@ def version(
         created_at=moment(at),
         rewrites=rewrites if known else None,
         compared_at=LONG_AGO,
-        fetched_at=LONG_AGO,
+        fetched_at=FETCHED,
     )
     RawMergeRequest.objects.filter(mr_id=mr_id).update(versions_at=LONG_AGO)
 
@@ -171,7 +172,7 @@ def version(
 def closes(mr_id: int, *, issue: int, of: str = "1", project: int = 1) -> None:
     """The merge request closes the issue of this number; `of`: the number or the path of its project."""
     RawMergeRequestIssue.objects.create(
-        project_id=project, mr_id=mr_id, issue_project=of, issue_iid=issue, fetched_at=LONG_AGO
+        project_id=project, mr_id=mr_id, issue_project=of, issue_iid=issue, fetched_at=FETCHED
     )
 
 
@@ -208,7 +209,7 @@ def pipeline(
         updated_at=moment(finished or created),
         finished_at=moment(finished),
         duration_sec=duration,
-        fetched_at=LONG_AGO,
+        fetched_at=FETCHED,
     )
     for told in jobs or []:
         job(pipeline=number, sha=sha, project=project, **told)
@@ -239,7 +240,7 @@ def job(
         finished_at=moment(finished),
         needs=needs,
         scheduling_type="stage" if needs is None else "dag",
-        fetched_at=LONG_AGO,
+        fetched_at=FETCHED,
     )
 
 
@@ -250,7 +251,7 @@ def environment(*, name: str, tier: str | None = None, project: int = 1) -> None
         name=name,
         tier=tier,
         state="available",
-        fetched_at=LONG_AGO,
+        fetched_at=FETCHED,
     )
 
 
@@ -274,7 +275,7 @@ def deployment(
         created_at=moment(finished),
         updated_at=moment(finished),
         finished_at=moment(finished),
-        fetched_at=LONG_AGO,
+        fetched_at=FETCHED,
     )
 
 
@@ -286,11 +287,11 @@ def tag(
         tag_name=name,
         commit_id=sha or f"commit-of-{name}",
         committed_at=moment(committed),
-        fetched_at=LONG_AGO,
+        fetched_at=FETCHED,
     )
     if released:
         RawRelease.objects.create(
-            project_id=project, tag_name=name, released_at=moment(released), fetched_at=LONG_AGO
+            project_id=project, tag_name=name, released_at=moment(released), fetched_at=FETCHED
         )
 
 
@@ -312,7 +313,7 @@ def commit(
         parent_ids=parents or [],
         author_user_id=author,
         author_name=author_name,
-        fetched_at=LONG_AGO,
+        fetched_at=FETCHED,
         **columns,
     )
 
@@ -324,7 +325,7 @@ def branch(*, name: str = "main", head: str | None = None, protected: bool = Tru
         head_sha=head,
         protected_flag=protected,
         is_default=name == "main",
-        fetched_at=LONG_AGO,
+        fetched_at=FETCHED,
     )
 
 
@@ -338,13 +339,13 @@ def push(*, at: str, old: str, new: str, ref: str = "main", action: str = "pushe
         commit_from=old,
         commit_to=new,
         created_at=moment(at),
-        fetched_at=LONG_AGO,
+        fetched_at=FETCHED,
     )
 
 
 def head(*, seen: str, sha: str, name: str = "main", project: int = 1) -> None:
     RawBranchHead.objects.create(
-        project_id=project, branch=name, head_sha=sha, observed_at=moment(seen), fetched_at=LONG_AGO
+        project_id=project, branch=name, head_sha=sha, observed_at=moment(seen), fetched_at=FETCHED
     )
 
 
@@ -370,7 +371,7 @@ def issue(
         created_at=moment(created),
         updated_at=moment(closed or created),
         closed_at=moment(closed),
-        fetched_at=LONG_AGO,
+        fetched_at=FETCHED,
         **columns,
     )
     for state, at in events or []:
@@ -380,5 +381,5 @@ def issue(
             event_key=f"state:{next(_ids)}",
             state=state,
             at=moment(at),
-            fetched_at=LONG_AGO,
+            fetched_at=FETCHED,
         )

@@ -57,6 +57,26 @@ def test_a_lead_time_that_cannot_be_is_a_finding_until_it_is_mended() -> None:
 
 
 @pytest.mark.django_db
+def test_what_is_said_to_have_happened_after_we_had_it_is_a_finding() -> None:
+    builders.house()
+    builders.commit(sha="a", committed="2025-09-01 10:00")
+    builders.commit(sha="b", committed="2031-09-01 10:00", parents=["a"])
+    builders.branch(head="b")
+    merged = builders.mr(created="2025-09-02 10:00", merged="2031-09-02 10:00")
+    pipeline = builders.pipeline(created="2031-09-03 10:00")
+    builders.issue(iid=5, created="2031-09-04 10:00")
+    computed()
+    found = Finding.objects.filter(kind__startswith="future_")
+    issue = RawIssue.objects.get().pk
+    assert set(found.values_list("kind", "entity", "entity_id", "detail")) == {
+        ("future_commit", "commit", "b", "2031-09-01T08:00:00Z"),
+        ("future_mr", "mr", str(merged), "2031-09-02T08:00:00Z"),
+        ("future_pipeline", "pipeline", str(pipeline), "2031-09-03T08:00:00Z"),
+        ("future_issue", "issue", str(issue), "2031-09-04T08:00:00Z"),
+    }
+
+
+@pytest.mark.django_db
 def test_what_nobody_knows_is_left_out_by_name() -> None:
     builders.house()
     unread = builders.mr(

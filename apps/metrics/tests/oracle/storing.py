@@ -15,6 +15,7 @@ from apps.orgmap.import_org import import_org
 from apps.orgmap.org_file import OrgFile
 
 LONG_AGO = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+FETCHED = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -48,7 +49,7 @@ def rows_of(histories: list[History]) -> list[models.Model]:
     people = histories[0].people.values()
     found: list[models.Model] = [
         raw.User(
-            user_id=one.user_id, username=one.username, name=one.name, is_bot=one.flagged, fetched_at=LONG_AGO
+            user_id=one.user_id, username=one.username, name=one.name, is_bot=one.flagged, fetched_at=FETCHED
         )
         for one in people
     ]
@@ -81,7 +82,7 @@ def parts(rows: list[models.Model], *, seed: int) -> tuple[list[models.Model], l
 
 
 def project_rows(project: Project) -> list[models.Model]:
-    own: dict[str, Any] = {"project_id": project.project_id, "fetched_at": LONG_AGO}
+    own: dict[str, Any] = {"project_id": project.project_id, "fetched_at": FETCHED}
     found: list[models.Model] = [
         raw.Project(
             path_with_namespace=project.path,
