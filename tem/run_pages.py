@@ -51,7 +51,7 @@ class Runs(ReadOnly):
     list_filter = ("state", "kind")
     search_fields = ("slot", "reason")
     actions = ("retry_lost", "cancel_runs")
-    change_form_before_template = "runs/lost.html"
+    change_form_outer_before_template = "runs/lost.html"
 
     def get_urls(self) -> list[Any]:
         ours = path("<int:run_id>/retry/", self.admin_site.admin_view(self.retry_view), name="runs_run_retry")

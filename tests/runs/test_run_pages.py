@@ -105,3 +105,11 @@ def test_who_may_not_look_may_not_steer(client, run, django_user_model):
     assert client.post(reverse("admin:runs_run_retry", args=[run.pk])).status_code == 403
     assert client.post(RUNS, {"action": "retry_lost", "_selected_action": [run.pk]}).status_code == 403
     assert not RunAction.objects.exists()
+
+
+def test_the_buttons_stand_in_forms_of_their_own(admin_client, run):
+    """A form within a form is dropped by browsers: its button would post to the page instead."""
+    open_forms = 0
+    for tag in re.findall(r"<(/?)form\b", page_of(run, admin_client)):
+        open_forms += -1 if tag else 1
+        assert open_forms in (0, 1)
