@@ -240,7 +240,8 @@ class _Collection:
         reading, pages = self._pages(endpoint, route, mark, query, again=again)
         for page, is_last in with_last(in_groups(pages)):
             self.now = page.now
-            self.refusals.answered = self.refusals.answered or reading.path(getattr(route.source, "path", ""))
+            if isinstance(route.source, Rest):  # other sources may ask other projects, or have no path
+                self.refusals.answered = self.refusals.answered or reading.path(route.source.path)
             self._store(endpoint, route, page, reading, mark, is_last=is_last)
         mark.clear_hint()
 
