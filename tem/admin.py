@@ -126,6 +126,8 @@ _SIDEBAR: dict[str, list[tuple[str, ...]]] = {
         _list("Schedule", "schedule", "django_celery_beat", "periodictask"),
     ],
     "Data quality": [
+        _list("Incidents", "emergency_home", "metrics", "qualityincident"),
+        _list("Parity", "balance", "metrics", "paritysample"),
         _list("Left out", "block", "collector", "exclusion"),
         _list("Quarantine", "bug_report", "collector", "quarantine"),
         _list("Findings", "troubleshoot", "metrics", "finding"),

@@ -216,6 +216,13 @@ def to_export(step: Claim) -> list[dt.date]:
     return clock.days_between(known, today - _DAY) if known else []
 
 
+def findings_before(step: Claim) -> dict[str, int]:
+    """How many findings of each kind the last run before this one ended with; {} before the first."""
+    ended = RunStep.objects.filter(phase="check", cursor__has_key="findings", run_id__lt=step.run_id)
+    last = ended.order_by("-run_id").first()
+    return dict(last.cursor["findings"]["all"]) if last else {}
+
+
 def close_collection(step: Claim, *, now: dt.datetime) -> None:
     """History is known once a collection is over; the projects that it lost are listed with their reason."""
     if step.kind == "backfill":

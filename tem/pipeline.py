@@ -22,6 +22,8 @@ from apps.collector.client import Client
 from apps.collector.collect import collect
 from apps.collector.sweep import sweep
 from apps.exports import artifacts
+from apps.metrics import parity, quality
+from apps.metrics.drift import check_drift
 from apps.metrics.facts import build, deliver
 from apps.metrics.placement import place_all
 from apps.metrics.rollup import roll_up
@@ -45,15 +47,31 @@ LINK = Phase("link", projects=history.projects_to_link)  # who wrote a commit ma
 RECOMPUTE = Phase("compute", projects=history.projects_with_rows)
 DELIVER = Phase("deliver")  # an issue of one project may go out with another
 ROLL_UP = Phase("roll_up")
+DRIFT = Phase("drift")  # before the files, which say whether the numbers are to be trusted
+PARITY = Phase("parity")
 EXPORT = Phase("export")
 CHECK = Phase("check")
 
 PLANS: dict[str, Plan] = {
     "backfill": (DISCOVER, PLACE, COLLECT, COMPUTE, LINK, DELIVER, ROLL_UP, EXPORT, CHECK),
-    "nightly": (DISCOVER, PLACE, SWEEP, COLLECT, COMPUTE, LINK, DELIVER, ROLL_UP, EXPORT, CHECK),
-    "weekly": (DISCOVER, PLACE, SWEEP, COLLECT, COMPUTE, LINK, DELIVER, ROLL_UP, EXPORT, CHECK),
+    "nightly": (DISCOVER, PLACE, SWEEP, COLLECT, COMPUTE, LINK, DELIVER, ROLL_UP, DRIFT, EXPORT, CHECK),
+    "weekly": (
+        DISCOVER,
+        PLACE,
+        SWEEP,
+        COLLECT,
+        COMPUTE,
+        LINK,
+        DELIVER,
+        ROLL_UP,
+        DRIFT,
+        PARITY,
+        EXPORT,
+        CHECK,
+    ),
     "incremental": (DISCOVER, PLACE, SWEEP, COLLECT, COMPUTE, LINK, DELIVER, ROLL_UP, CHECK),
     "recompute": (PLACE, RECOMPUTE, DELIVER, ROLL_UP, EXPORT, CHECK),
+    "parity": (PARITY, CHECK),
 }
 
 
@@ -141,10 +159,29 @@ def export_days(step: Claim) -> None:
     )
 
 
+def compare_facts(step: Claim) -> dict[str, Any]:
+    """A twentieth of the projects from scratch, beside what stands."""
+    yesterday = dt.date.fromisoformat(step.parameters["today"]) - dt.timedelta(days=1)
+    seed = Run.objects.get(pk=step.run_id).slot
+    found = check_drift(run_id=step.run_id, seed=seed, day=yesterday, now=clock.now())
+    return {"differences": found}
+
+
+def ask_again(step: Claim) -> dict[str, Any]:
+    """What we hold beside what GitLab says by another route."""
+    client, seed = Client.from_settings(), Run.objects.get(pk=step.run_id).slot
+    found = parity.check_parity(run_id=step.run_id, seed=seed, client=client, now=clock.now())
+    step.save(requests=client.requests)
+    return {"agreeing": found.agreeing, "checks": found.checks} if found else {}
+
+
 def check(step: Claim) -> dict[str, Any]:
-    """What the run can say about itself at its end; the quality gates will stand here."""
-    seen = discover.coverage(now=clock.now())
-    return {"active": seen.active, "included": seen.included}
+    """What the run can say about itself at its end."""
+    seen, settled = discover.coverage(now=clock.now()), parity.settle()
+    findings = quality.findings(history.findings_before(step))
+    state = quality.quality().state
+    told = {"quality": state, "settled": settled, "findings": findings}
+    return {"active": seen.active, "included": seen.included, **told}
 
 
 # --- the tasks: doors. A hint for one step of the ledger ------------------------------------------
@@ -194,6 +231,16 @@ def roll_up_task(*, run_id: int, step_id: int) -> None:
     take(step_id, roll_up_days)
 
 
+@shared_task(name="tem.pipeline.drift", **LONG)
+def drift_task(*, run_id: int, step_id: int) -> None:
+    take(step_id, compare_facts)
+
+
+@shared_task(name="tem.pipeline.parity", **LONG)
+def parity_task(*, run_id: int, step_id: int) -> None:
+    take(step_id, ask_again)
+
+
 @shared_task(name="tem.pipeline.export", **LONG)
 def export_task(*, run_id: int, step_id: int) -> None:
     take(step_id, export_days)
@@ -213,6 +260,8 @@ DOORS = {
     "link": Door(link_task, queue="compute"),
     "deliver": Door(deliver_task, queue="compute"),
     "roll_up": Door(roll_up_task, queue="compute"),
+    "drift": Door(drift_task, queue="compute"),
+    "parity": Door(parity_task, queue="collect"),
     "export": Door(export_task, queue="export"),
     "check": Door(check_task, queue="ops"),
 }

@@ -131,6 +131,7 @@ KINDS = [
     "nightly",
     "weekly",
     "recompute",
+    "parity",
 ]  # pipeline.PLANS, without loading Django
 
 

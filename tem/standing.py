@@ -18,6 +18,7 @@ from apps.collector import standing as collecting
 from apps.collector.discover import coverage
 from apps.collector.models import Server
 from apps.collector.server import Abilities
+from apps.metrics.quality import quality
 from apps.runs import progress, slots
 from apps.runs.models import Run, RunStep
 from tem import hints, history, hooks, pipeline, probes
@@ -33,6 +34,7 @@ def status(*, now: dt.datetime, with_names: bool) -> dict[str, Any]:
         "runs": last_runs(with_names=with_names),
         "steps": steps(now=now),
         "coverage": coverage_json(now=now, with_names=with_names),
+        "data_quality": data_quality(with_names=with_names),
         "token": probes.gitlab() or "ok",
         "gitlab": gitlab(with_names=with_names),
         "requests": requests(with_names=with_names),
@@ -95,6 +97,22 @@ def coverage_json(*, now: dt.datetime, with_names: bool) -> dict[str, Any]:
     }
     if with_names:
         told["excluded_projects"] = [{"repo": path, "reason": str(reason)} for path, reason in seen.excluded]
+    return told
+
+
+def data_quality(*, with_names: bool) -> dict[str, Any]:
+    """Green, red or unknown, and why; what was found names projects, so only `with_names`."""
+    found = quality()
+    told: dict[str, Any] = found.as_json()
+    if found.parity:
+        told |= {"interval": found.parity.interval, "checks": found.parity.checks}
+    told["incidents"] = [
+        {"id": one.pk, "kind": one.kind, "opened_at": instant(one.opened_at)}
+        | ({"what": one.what, "owner": one.owner} if with_names else {})
+        for one in found.incidents
+    ]
+    last = RunStep.objects.filter(phase="check", cursor__has_key="findings").order_by("-run_id").first()
+    told["findings"] = last.cursor["findings"] if last else None
     return told
 
 

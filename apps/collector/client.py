@@ -26,7 +26,7 @@ from apps.collector.budget import Budget, budget_of
 from apps.collector.errors import GitlabUnavailable, OutOfBudget, TokenRefused, TooSlow
 from apps.collector.judgement import Again, decoded, verdict
 from apps.collector.shared_budget import Slot
-from apps.collector.wire import Answer, SameHost, cause_of, following
+from apps.collector.wire import Answer, SameHost, cause_of, following, total
 from tem import clock
 from tem.errors import TemError
 
@@ -141,7 +141,8 @@ class Client:
     def _answer(self, response: requests.Response, body: bytes, decode: Callable[[bytes], Any]) -> Answer:
         value = decoded(body, kind=response.headers.get("Content-Type", ""), decode=decode)
         told = patience.server_time(response.headers, otherwise=self.server_time)
-        return Answer(value=value, server_time=told, following=following(response.headers))
+        headers = response.headers
+        return Answer(value=value, server_time=told, following=following(headers), total=total(headers))
 
     # --- judging a status --------------------------------------------------------------------
 

@@ -51,7 +51,7 @@ def ask_again(rows: Iterable[Quarantine], *, now: dt.datetime) -> Asked:
             lists[name].update(_projects_of(row))
     asked = Asked(
         details=sum(_forget_details(name, found) for name, found in sorted(parents.items())),
-        lists=sum(_rewind(name, projects, now=now) for name, projects in sorted(lists.items())),
+        lists=sum(rewind(name, projects, now=now) for name, projects in sorted(lists.items())),
     )
     projects = {row.project_id for row in rows if row.project_id} | {
         pk for found in lists.values() for pk in found
@@ -71,7 +71,7 @@ def renew(project_id: int) -> None:
     ):
         assert row.asked_again_at
         for name in _lists_of(row.entity, row.endpoint):
-            _rewind(name, [project_id], now=row.asked_again_at, read_before=row.asked_again_at)
+            rewind(name, [project_id], now=row.asked_again_at, read_before=row.asked_again_at)
 
 
 def is_needed(project_id: int | None) -> bool:
@@ -133,7 +133,7 @@ def _projects_of(row: Quarantine) -> Iterable[int]:
     return Project.objects.filter(in_scope=True).values_list("pk", flat=True)
 
 
-def _rewind(
+def rewind(
     name: str, projects: Iterable[int], *, now: dt.datetime, read_before: dt.datetime | None = None
 ) -> int:
     """Have a list, and its further queries, read from the start of history; answers of how many projects."""

@@ -15,11 +15,12 @@ import requests
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One decoded answer. `following`: the query of the next page, None at the end, {} where the server is
-    silent."""
+    silent. `total`: how many rows the whole list has, None where the server does not count them."""
 
     value: Any
     server_time: dt.datetime
     following: dict[str, str] | None
+    total: int | None = None
 
 
 class SameHost(requests.Session):
@@ -55,6 +56,12 @@ def following(headers: Mapping[str, str]) -> dict[str, str] | None:
         return {}
     page = headers["X-Next-Page"].strip()
     return {"page": page} if page else None
+
+
+def total(headers: Mapping[str, str]) -> int | None:
+    """How long the list is that a page belongs to; GitLab stops counting at 10,000 rows."""
+    told = headers.get("X-Total", "").strip()
+    return int(told) if told.isdecimal() else None
 
 
 def cause_of(error: BaseException) -> str:

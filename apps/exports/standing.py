@@ -13,6 +13,7 @@ from apps.collector.exclusions import Coverage, coverage
 from apps.exports.models import Artifact
 from apps.exports.wording import figure, local
 from apps.metrics.models import MetricDaily
+from apps.metrics.quality import Quality, quality
 from apps.orgmap.models import Organisation
 from apps.orgmap.place import OrgMap
 from apps.runs.models import Run, RunStep
@@ -34,6 +35,7 @@ class Standing:
     first_day: dt.date | None
     last_day: dt.date | None
     is_demo: bool
+    quality: Quality
 
     @property
     def last_finished(self) -> str:
@@ -43,6 +45,15 @@ class Standing:
     def coverage_percent(self) -> str:
         ratio = self.coverage.ratio if self.coverage else None
         return "" if ratio is None else figure(Decimal(str(ratio)), "ratio")
+
+    @property
+    def parity(self) -> str:
+        """The share of checks that agreed, with its interval."""
+        found = self.quality.parity
+        if found is None:
+            return ""
+        ratio, low, high = (figure(Decimal(str(x)), "ratio") for x in (found.ratio, *found.interval))
+        return f"{ratio} of {found.checks} checks agree with GitLab (95 %: {low} to {high})"
 
     @property
     def zone(self) -> str:
@@ -72,6 +83,7 @@ def standing(*, now: dt.datetime) -> Standing:
         first_day=days["first"],
         last_day=days["last"],
         is_demo=getattr(settings, "TEM_DEMO", False),
+        quality=quality(),
     )
 
 

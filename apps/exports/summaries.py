@@ -20,6 +20,7 @@ from apps.collector.exclusions import coverage
 from apps.collector.models import Server
 from apps.exports.errors import ExportRefused
 from apps.metrics.models import Scope
+from apps.metrics.quality import quality
 from apps.metrics.registry import METRICS, Metric
 from apps.orgmap.place import OrgMap
 from apps.runs.models import Run
@@ -72,8 +73,7 @@ def occasion(*, now: dt.datetime, run: Run | None) -> Occasion:
             "included": seen.included,
             "excluded": [{"repo": path, "reason": str(reason)} for path, reason in sorted(seen.excluded)],
         },
-        # Honest until the quality gates measure it: nothing is called green that nobody has checked.
-        "data_quality": {"state": "unknown", "parity": None},
+        "data_quality": quality().as_json(),
     }
     return Occasion(org=org.name, rules_version=org.version, run_id=run.pk if run else None, moment=moment)
 

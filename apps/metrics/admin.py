@@ -1,8 +1,14 @@
 """Placement, links, facts, values and findings, to look at: all of it is rebuilt from raw rows and rules."""
 
+from typing import Any
+
+from django import forms
 from django.contrib import admin
+from django.http import HttpRequest
 
 from apps.metrics import models
+from apps.metrics.quality import close
+from tem import clock
 from tem.admin import Large, OfProject, ReadOnly, one_of
 
 GUARDED = ("cycle_time", "time_to_first_review", "time_to_green", "rollback_time", "branch_ttl", "lead_time")
@@ -164,3 +170,52 @@ class GitHygiene(OfProject):
         "force_pushes_protected",
         "unsigned_commit_count",
     )
+
+
+@admin.register(models.ParitySample)
+class ParitySamples(Large):
+    list_display = (
+        "run_id", "project", "entity", "subject", "field", "agrees", "cause", "ours", "theirs", "agrees_now",
+    )  # fmt: skip
+    list_select_related = ("project",)
+    list_filter = (one_of("cause", *models.ParitySample.Cause.values), "agrees")
+    search_fields = ("run_id__exact",)
+
+
+class Closing(forms.ModelForm):
+    """An incident's words. Cause and note together close it; one without the other does not."""
+
+    class Meta:
+        model = models.QualityIncident
+        fields = ("owner", "cause", "closing_note")
+
+    def clean(self) -> dict[str, Any]:
+        told = super().clean() or {}
+        if bool(told.get("closing_note", "").strip()) > bool(told.get("cause", "").strip()):
+            self.add_error("cause", "A closing note closes the incident: say what the cause was, too.")
+        return told
+
+
+@admin.register(models.QualityIncident)
+class QualityIncidents(ReadOnly):
+    """Opened by checks, closed here by a person: a cause and a closing note do it, for good."""
+
+    form = Closing
+    list_display = ("kind", "opened_at", "what", "owner", "closed_at", "closed_by")
+    list_filter = ("kind",)
+    fields = (
+        "kind", "run_id", "opened_at", "what", "timeline", "owner", "cause", "closing_note",
+        "closed_at", "closed_by",
+    )  # fmt: skip
+    readonly_fields = ("kind", "run_id", "opened_at", "what", "timeline", "closed_at", "closed_by")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        is_open = obj is not None and obj.closed_at is None
+        return is_open and admin.ModelAdmin.has_change_permission(self, request, obj)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """The owner and a cause so far are kept; a closing note closes."""
+        type(obj).objects.filter(pk=obj.pk).update(owner=obj.owner, cause=obj.cause)
+        if obj.closing_note.strip():
+            told = {"cause": obj.cause, "note": obj.closing_note, "now": clock.now()}
+            close(obj, who=request.user.get_username(), **told)

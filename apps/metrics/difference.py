@@ -40,7 +40,7 @@ class Stage:
     def __init__(self, cursor: CursorWrapper, model: type[models.Model]) -> None:
         self._cursor, self.model = cursor, model
         self.table = model._meta.db_table
-        self.columns = [str(f.column) for f in model._meta.concrete_fields if not _is_surrogate(f)]
+        self.columns = columns_of(model)
         cursor.execute(f'drop table if exists pg_temp."new_{self.table}"')
         cursor.execute(f'create temporary table "new_{self.table}" (like "{self.table}") on commit drop')
         if len(self.columns) < len(model._meta.concrete_fields):
@@ -130,6 +130,11 @@ class Stage:
             return "null::timestamptz as low, null::timestamptz as high"
         listed = ", ".join(f'{alias}."{column}"' for column in times)
         return f"least({listed}) as low, greatest({listed}) as high"
+
+
+def columns_of(model: type[models.Model]) -> list[str]:
+    """The columns that say something: all but a number of the row's own."""
+    return [str(f.column) for f in model._meta.concrete_fields if not _is_surrogate(f)]
 
 
 def key_of(model: type[models.Model]) -> list[str]:

@@ -486,3 +486,84 @@ class Finding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.entity} {self.entity_id}"
+
+
+class ParitySample(models.Model):
+    """One check: what we hold against what GitLab says when it is asked again by another route."""
+
+    class Cause(models.TextChoices):
+        LATE_UPDATE = "late_update"
+        CHILD_PIPELINE = "child_pipeline"
+        TIME_ZONE = "time_zone"
+        DELETED = "deleted"
+        PERMISSION = "permission"
+        BUG = "bug"
+
+    run_id = models.BigIntegerField()
+    project = of_project()
+    entity = models.CharField(max_length=64, help_text="The list whose rows are compared or counted.")
+    subject = models.TextField(help_text="The merge request's number, or count.")
+    field = models.CharField(max_length=64)
+    ours = models.TextField()
+    theirs = models.TextField(blank=True, help_text="Empty where GitLab did not show it.")
+    agrees = models.BooleanField()
+    cause = models.CharField(max_length=32, choices=Cause, blank=True, help_text="Of a mismatch.")
+    since = models.DateTimeField(help_text="What is counted was updated from then on,")
+    until = models.DateTimeField(help_text="and until then: as far as we had read.")
+    asked_at = models.DateTimeField()
+    agrees_now = models.BooleanField(
+        null=True, help_text="Of a mismatch: whether it agreed once it was fetched again."
+    )
+
+    class Meta:
+        db_table = "parity_sample"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["run_id", "project", "entity", "subject", "field"], name="parity_sample_key"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["run_id"],
+                condition=models.Q(agrees=False, agrees_now__isnull=True),
+                name="parity_sample_open",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.entity} {self.subject} {self.field}"
+
+
+class QualityIncident(models.Model):
+    """The numbers are not to be trusted: red until a person closes it with its cause and a note."""
+
+    class Kind(models.TextChoices):
+        PARITY = "parity"
+        DRIFT = "drift"
+
+    kind = models.CharField(max_length=16, choices=Kind)
+    run_id = models.BigIntegerField(help_text="The run that opened it.")
+    opened_at = models.DateTimeField()
+    what = models.TextField(help_text="What was found first.")
+    timeline = models.JSONField(default=list, help_text="Every finding, in order: at, run, what.")
+    owner = models.TextField(blank=True)
+    cause = models.TextField(blank=True)
+    closing_note = models.TextField(blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    closed_by = models.TextField(blank=True)
+
+    class Meta:
+        db_table = "quality_incident"
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind"], condition=models.Q(closed_at=None), name="quality_incident_one_open"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(closed_at=None) | (~models.Q(cause="") & ~models.Q(closing_note="")),
+                name="quality_incident_closed_with_words",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind}, {self.opened_at:%Y-%m-%d}"

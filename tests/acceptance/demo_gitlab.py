@@ -38,6 +38,10 @@ class Demo:
     def forbid(self, *projects: int) -> None:
         self._ask("/-/demo/faults", json.dumps({"forbid_project": list(projects)}).encode())
 
+    def later(self, *, days: int) -> None:
+        """Let the company work on."""
+        self._ask("/-/demo/clock", json.dumps({"advance_seconds": days * 86_400}).encode())
+
     def one(self, path: str) -> Any:
         """What stands below /api/v4 at this path."""
         return json.loads(self._ask(f"/api/v4{path}"))

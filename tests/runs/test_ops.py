@@ -83,7 +83,7 @@ class TestProbes:
 class TestStatus:
     def test_an_empty_installation_has_a_status(self, client, broker):
         told = client.get("/status").json()
-        assert told["runs"] == dict.fromkeys(["backfill", "nightly", "weekly", "incremental", "recompute"])
+        assert told["runs"] == dict.fromkeys(pipeline.PLANS)
         assert set(told["next"]) == {"weekly", "nightly", "incremental"}
         assert told["queues"] == {"collect": 0, "compute": 0, "export": 0, "ops": 0}
 
