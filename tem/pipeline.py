@@ -287,7 +287,16 @@ def take(step_id: int, work: Work) -> None:
     claim = ledger.claim(step_id, now=clock.now())
     if claim is not None:
         attempt(claim, work)
+        go_on(claim)
+
+
+def go_on(claim: Claim) -> None:
+    """After a step: the whole run is looked at only when the step may have been its phase's last."""
+    after = phases.follow(claim.step_id, run_id=claim.run_id, phase=claim.phase, plan=PLANS[claim.kind])
+    if after.may_be_over:
         move_on(claim.run_id, kind=claim.kind)
+    elif after.has_follower:
+        hints.send(keeper.due(now=clock.now(), run_id=claim.run_id), doors=DOORS)
 
 
 def move_on(run_id: int, *, kind: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.db.models import Count, F, Sum
@@ -33,6 +33,17 @@ select done.run_id, %(phase)s, done.project_id, done.label, 'pending', 0, 0, '',
     on conflict do nothing
 """
 
+# The run is held against its end only for as long as the statement lasts, so that workers do not queue up.
+_FOLLOW_ONE = """
+insert into run_step (run_id, phase, project_id, label, state, attempt, fence, holder, cursor,
+                      rows, requests, error_class, error_text)
+select done.run_id, %(phase)s, done.project_id, done.label, 'pending', 0, 0, '', '{}', 0, 0, '', ''
+  from run_step done join run on run.id = done.run_id
+ where done.id = %(step)s and done.state = 'done' and run.state = 'active'
+   for share of run
+    on conflict do nothing
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Phase:
@@ -48,6 +59,30 @@ class Phase:
 
 
 Plan = tuple[Phase, ...]
+
+
+class Next(NamedTuple):
+    """What the end of a step brought: a step that follows it, or perhaps the end of its phase."""
+
+    has_follower: bool
+    may_be_over: bool
+
+
+def follow(step_id: int, *, run_id: int, phase: str, plan: Plan) -> Next:
+    """Let what follows a step of this phase appear; `advance` is due only if the phase may be over.
+
+    Takes no lock that another worker's step would wait for. Of two workers that end the last two steps,
+    the one whose step was entered later sees both as ended, so one of them is always told.
+    """
+    names = [one.name for one in plan]
+    after = plan[names.index(phase) + 1 :][:1]
+    added = 0
+    if after and after[0].follows == phase:
+        with connection.cursor() as sql:
+            sql.execute(_FOLLOW_ONE, {"phase": after[0].name, "step": step_id})
+            added = sql.rowcount
+    is_open = RunStep.objects.filter(run_id=run_id, phase=phase, state__in=OPEN).exists()
+    return Next(has_follower=added > 0, may_be_over=not is_open)
 
 
 @transaction.atomic

@@ -10,7 +10,7 @@ from django.db import connection
 from apps.runs import ledger, progress, reconcile
 from apps.runs.ledger import claim, finish, leave_out, open_run, put_back
 from apps.runs.models import Run, RunStep
-from apps.runs.phases import Phase, advance
+from apps.runs.phases import Phase, advance, end_run, follow
 
 NOW = dt.datetime(2025, 6, 10, 5, 40, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
@@ -89,6 +89,46 @@ class TestTheWay:
         run = a_run(plan)
         settle(the("find"))
         assert move_on(run, plan).phase == "sum_up"
+
+
+def ended(phase: str, project: int, run: Run):
+    """The project's step done, and what its end brings."""
+    settle(the(phase, project))
+    return follow(the(phase, project).pk, run_id=run.pk, phase=phase, plan=PLAN)
+
+
+@pytest.mark.django_db
+class TestTheEndOfAStep:
+    def test_brings_the_projects_next_step_and_leaves_the_phase_open(self):
+        run = a_run()
+        do_all("find", run)
+        assert ended("fetch", 8, run) == (True, False)
+        assert (the("fold", 8).label, opened()["fold"]) == ("toman/b", 1)
+
+    def test_of_the_last_one_may_end_the_phase(self):
+        run = a_run()
+        do_all("find", run)
+        assert [ended("fetch", project, run).may_be_over for project in (7, 8, 9)] == [False, False, True]
+
+    def test_told_twice_brings_nothing_more(self):
+        run = a_run()
+        do_all("find", run)
+        ended("fetch", 8, run)
+        assert not follow(the("fetch", 8).pk, run_id=run.pk, phase="fetch", plan=PLAN).has_follower
+        assert opened()["fold"] == 1
+
+    def test_that_was_put_back_brings_nothing(self):
+        run = a_run()
+        do_all("find", run)
+        settle(the("fetch", 8), put_back, error=ValueError("busy"), after=MINUTE, is_fruitful=False)
+        assert follow(the("fetch", 8).pk, run_id=run.pk, phase="fetch", plan=PLAN) == (False, False)
+
+    def test_in_a_run_that_ended_brings_nothing(self):
+        run = a_run()
+        do_all("find", run)
+        settle(the("fetch", 8))
+        end_run(run.pk, state=Run.State.CANCELLED, reason="x", now=NOW)
+        assert not follow(the("fetch", 8).pk, run_id=run.pk, phase="fetch", plan=PLAN).has_follower
 
 
 @pytest.mark.django_db
