@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import zip_longest
 from typing import NamedTuple
 
 from django.db import DatabaseError, connection, transaction
@@ -39,7 +40,7 @@ update run_step step
    set hinted_at = %(now)s
   from due
  where step.id = due.id
-returning step.id, step.run_id, step.phase, due.again
+returning step.id, step.run_id, step.phase, due.again, step.label
 """
 
 
@@ -50,6 +51,7 @@ class Due(NamedTuple):
     run_id: int
     phase: str
     again: bool
+    label: str = ""
 
 
 def reconcile(*, plans: dict[str, Plan], now: dt.datetime) -> list[Due] | None:
@@ -104,7 +106,22 @@ def due(*, now: dt.datetime, run_id: int | None = None) -> list[Due]:
     """Steps that may be claimed now and of which no worker was told lately; marks them as told."""
     with connection.cursor() as sql:
         sql.execute(_DUE, {"now": now, "run": run_id, "stale": now - PATIENCE})
-        return [Due(*row) for row in sorted(sql.fetchall())]
+        return in_turns([Due(*row) for row in sorted(sql.fetchall())])
+
+
+def in_turns(steps: Sequence[Due], *, depth: int = 0) -> list[Due]:
+    """The steps, one of each namespace in turn, and within it one of each namespace below.
+
+    So the projects of one huge group do not stand before everybody else's.
+    """
+    ours: dict[str, list[Due]] = {}
+    for step in steps:
+        ours.setdefault("/".join(step.label.split("/")[: depth + 1]), []).append(step)
+    is_leaf = all(len(step.label.split("/")) <= depth + 1 for step in steps)
+    if is_leaf:
+        return list(steps)
+    queues = [in_turns(queue, depth=depth + 1) for queue in ours.values()]
+    return [step for turn in zip_longest(*queues) for step in turn if step is not None]
 
 
 def keep_going(reconcile_now: Callable[[], object], *, every_s: float, over: threading.Event) -> None:
