@@ -7,7 +7,7 @@ import socket
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init
+from celery.signals import beat_init, task_prerun, worker_process_init
 from kombu import Queue
 
 from tem.schedule import BEAT
@@ -63,9 +63,31 @@ app.conf.update(
     enable_utc=True,
     beat_scheduler="django_celery_beat.schedulers:DatabaseScheduler",
     beat_max_loop_interval=5,
+    CELERY_DB_REUSE_MAX=1000,  # Celery itself closes no sooner; `look_at_connection` does
 )
 app.autodiscover_tasks()
 app.autodiscover_tasks(["tem"], related_name="pipeline")
+
+KEPT_S = 60  # a database connection of a pool child
+
+
+@worker_process_init.connect
+def keep_connections(**_: Any) -> None:
+    """A new connection for each step costs more than the ledger's own statements."""
+    from django.db import connections
+
+    connections.settings["default"] |= {"CONN_MAX_AGE": KEPT_S, "CONN_HEALTH_CHECKS": True}
+
+
+@task_prerun.connect
+def look_at_connection(**_: Any) -> None:
+    """Close one that is old or broken, and have one that is kept answer before the step is claimed over it.
+
+    Without this a restart of the database would fail the next task of every pool child.
+    """
+    from django.db import connection
+
+    connection.close_if_unusable_or_obsolete()
 
 
 @beat_init.connect
