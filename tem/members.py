@@ -68,7 +68,9 @@ class Stack:
             "--without-mingle",
             "--without-heartbeat",
         ]
-        return self.runner.start("worker", command, variables={"TEM_LOG_FORMAT": "json"})
+        # Asked to end, it gives its steps a while and then gives them back, instead of waiting for all.
+        variables = {"TEM_LOG_FORMAT": "json", "REMAP_SIGTERM": "SIGQUIT"}
+        return self.runner.start("worker", command, variables=variables)
 
     def wait_for_workers(self, worker: Member) -> None:
         self.runner.wait_for(
