@@ -84,6 +84,7 @@ def run_s(slot: str) -> float:
     again = run.steps.exclude(state="done", attempt=1, fence=1).count()
     if run.state != "done" or again:
         sys.exit(f"run {run.state}: {run.reason}; {again} steps were not done at the first claim")
+    assert run.finished_at
     return float((run.finished_at - run.requested_at).total_seconds())
 
 
