@@ -23,7 +23,7 @@ HELD_AT = "/projects/102/pipelines"
 
 
 def backfill(slot: str = "x") -> Run:
-    return pipeline.start("backfill", slot=slot, now=clock.now(), days=10)
+    return pipeline.start("backfill", slot=slot, now=clock.now(), days=3)
 
 
 def do(run: Run, *phases: str) -> None:
