@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from _pytest.nodeid import coerce_node_id
 
 from tem import embedded
 from tem.environment import CHECKOUT
@@ -32,6 +33,14 @@ def pytest_load_initial_conftests() -> Generator[None]:
         os.environ["TEM_HOME"] = str(home)
         embedded.hold(home, durable=False)
     return (yield)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """pytest 9.2 looks for an item's id elsewhere than pytest-xdist 3.8 writes it, which then has no groups."""
+    for item in items:
+        if grouped := vars(item).get("_nodeid"):
+            item._id = coerce_node_id(grouped)
 
 
 def free_home(first: Path) -> Path:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.acceptance.conftest import Published
 
-pytestmark = pytest.mark.xdist_group("acceptance company")
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("acceptance company")]
 
 
 def test_the_success_rate_of_every_repo_is_what_gitlab_counts(published: Published) -> None:

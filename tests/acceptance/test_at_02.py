@@ -12,7 +12,7 @@ import pytest
 
 from tests.acceptance.conftest import Published
 
-pytestmark = pytest.mark.xdist_group("acceptance company")
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("acceptance company")]
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.acceptance.conftest import Published
 
-pytestmark = pytest.mark.xdist_group("acceptance company")
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("acceptance company")]
 
 
 def greened(listed: list[dict[str, Any]]) -> dict[int, int]:

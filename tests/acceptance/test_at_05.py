@@ -8,7 +8,7 @@ import pytest
 
 from tests.acceptance.conftest import Published
 
-pytestmark = pytest.mark.xdist_group("acceptance company")
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("acceptance company")]
 NUMBER, WORD = r"(0|[1-9][0-9]*)", r"(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 SEMVER = re.compile(
     rf"v?{NUMBER}\.{NUMBER}\.{NUMBER}(-{WORD}(\.{WORD})*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?"

@@ -18,6 +18,7 @@ from tem import clock
 from tests.acceptance.plain_gitlab import TOKEN, serving
 from tests.acceptance.small_world import EXPECTED, ORG_FILE, small_world
 
+pytestmark = pytest.mark.xdist_group("plain gitlab")  # one run, whichever files are looked at
 KEPT = ("PATH", "HOME", "LANG", "PIP_CERT", "SSL_CERT_FILE")
 
 
