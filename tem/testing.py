@@ -37,7 +37,7 @@ def pytest_load_initial_conftests() -> Generator[None]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """pytest 9.2 looks for an item's id elsewhere than pytest-xdist 3.8 writes it, which then has no groups."""
+    """Give groups to pytest-xdist 3.8, which writes an item's id where pytest 9.2 does not look."""
     for item in items:
         if grouped := vars(item).get("_nodeid"):
             item._id = coerce_node_id(grouped)
