@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.metrics import models
 from apps.metrics.quality import close
@@ -188,6 +189,7 @@ class Closing(forms.ModelForm):
     class Meta:
         model = models.QualityIncident
         fields = ("owner", "cause", "closing_note")
+        widgets = {"owner": UnfoldAdminTextInputWidget}  # Django reads it here
 
     def clean(self) -> dict[str, Any]:
         told = super().clean() or {}
