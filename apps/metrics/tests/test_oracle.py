@@ -133,7 +133,7 @@ SMALL = st.builds(
     Most, **{what: st.integers(what == "projects", most) for what, most in Most()._asdict().items()}
 )
 SEEDS = st.integers(0, 2**32 - 1)
-ORGS = st.lists(st.tuples(SEEDS, st.just(Most()) | SMALL), min_size=1, max_size=250)
+ORGS = st.lists(st.tuples(SEEDS, st.just(Most()) | SMALL), min_size=1, max_size=125)
 
 
 @pytest.mark.django_db
