@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
@@ -20,6 +22,9 @@ from django_celery_beat.models import (
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.paginator import InfinitePaginator
+
+from apps.runs import slots
+from tem.schedule import RUNS_AT
 
 admin.site.site_header = "Toman Engineering Metrics"
 admin.site.site_title = "TEM"
@@ -123,6 +128,7 @@ _SIDEBAR: dict[str, list[tuple[str, ...]]] = {
         _list("Runs", "play_circle", "runs", "run"),
         _list("Steps", "checklist", "runs", "runstep"),
         _list("Done by people", "history", "runs", "runaction"),
+        _list("Alerts", "notifications", "runs", "alert"),
         _list("Schedule", "schedule", "django_celery_beat", "periodictask"),
     ],
     "Data quality": [
@@ -183,10 +189,29 @@ class Groups(GroupAdmin, ModelAdmin):
     pass
 
 
+class WhenForm(forms.ModelForm):
+    """The times of a run turn into slots (`apps.runs.slots`), so they are a crontab in our own zone."""
+
+    class Meta:
+        model = PeriodicTask
+        fields = ("enabled", "crontab", "interval")
+
+    def clean_crontab(self) -> CrontabSchedule | None:
+        times = self.cleaned_data["crontab"]
+        if self.instance.name not in {entry.name for entry in RUNS_AT}:
+            return times
+        if times is None:
+            raise forms.ValidationError("Runs are due at local times: choose a crontab.")
+        if str(times.timezone) != settings.TEM_TIMEZONE:
+            raise forms.ValidationError(f"Days are those of {settings.TEM_TIMEZONE}: choose its time zone.")
+        return times
+
+
 @admin.register(PeriodicTask)
 class Schedule(ModelAdmin):
     """What beat starts and when; the broker's own options stay out of it."""
 
+    form = WhenForm
     list_display = ("name", "enabled", "crontab", "interval", "last_run_at")
     list_select_related = ("crontab", "interval")
     fields = ("name", "task", "enabled", "crontab", "interval", "kwargs", "expire_seconds", "last_run_at")
@@ -196,6 +221,27 @@ class Schedule(ModelAdmin):
         return False
 
 
-@admin.register(CrontabSchedule, IntervalSchedule)
-class Times(ModelAdmin):
+class LocalTimesForm(forms.ModelForm):
+    """Times that nobody can read would stop every tick: they are refused here."""
+
+    class Meta:
+        model = CrontabSchedule
+        fields = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week", "timezone")
+
+    def clean(self) -> dict[str, Any]:
+        told = super().clean() or self.cleaned_data
+        try:
+            slots.Times.of_fields(CrontabSchedule(**{k: v for k, v in told.items() if k in self.fields}))
+        except slots.NOT_UNDERSTOOD as error:
+            raise forms.ValidationError(f"These times cannot be: {error}") from None
+        return told
+
+
+@admin.register(CrontabSchedule)
+class LocalTimes(ModelAdmin):
+    form = LocalTimesForm
+
+
+@admin.register(IntervalSchedule)
+class Intervals(ModelAdmin):
     pass

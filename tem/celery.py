@@ -10,7 +10,7 @@ from celery import Celery
 from celery.signals import beat_init, task_prerun, worker_process_init
 from kombu import Queue
 
-from tem.schedule import BEAT
+from tem.schedule import BEAT, Entry
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tem.settings")
 
@@ -67,6 +67,7 @@ app.conf.update(
 )
 app.autodiscover_tasks()
 app.autodiscover_tasks(["tem"], related_name="pipeline")
+app.autodiscover_tasks(["tem"], related_name="watch")
 
 KEPT_S = 60  # a database connection of a pool child
 
@@ -93,18 +94,25 @@ def look_at_connection(**_: Any) -> None:
 @beat_init.connect
 def seed_schedule(**_: Any) -> None:
     """Write the table's entries that the database lacks; what an admin changed stays."""
-    from django_celery_beat.models import IntervalSchedule, PeriodicTask
+    from django_celery_beat.models import PeriodicTask
 
     for entry in BEAT:
-        every, _created = IntervalSchedule.objects.get_or_create(
+        if not PeriodicTask.objects.filter(name=entry.name).exists():
+            PeriodicTask.objects.get_or_create(
+                name=entry.name, defaults={"task": entry.task, "queue": entry.queue, **when(entry)}
+            )
+
+
+def when(entry: Entry) -> dict[str, Any]:
+    """The columns of the beat table that say when: seconds, or local times."""
+    from django_celery_beat.models import CrontabSchedule, IntervalSchedule
+
+    if entry.every_s:
+        every, _ = IntervalSchedule.objects.get_or_create(
             every=entry.every_s, period=IntervalSchedule.SECONDS
         )
-        PeriodicTask.objects.get_or_create(
-            name=entry.name,
-            defaults={
-                "task": entry.task,
-                "interval": every,
-                "queue": entry.queue,
-                "expire_seconds": entry.every_s,
-            },
-        )
+        return {"interval": every, "expire_seconds": entry.every_s}
+    names = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
+    fields = dict(zip(names, entry.at.split(), strict=True))
+    times, _ = CrontabSchedule.objects.get_or_create(**fields, timezone=settings.TEM_TIMEZONE)
+    return {"crontab": times}

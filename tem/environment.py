@@ -105,6 +105,14 @@ class Environment:
         parts = [part.strip() for part in self.text(name).split(",")]
         return [part for part in parts if part] or default
 
+    def addresses(self, name: str) -> list[str]:
+        """Addresses with blanks or line breaks between; whether somebody answers there is not known here."""
+        found = self.text(name).split()
+        if any("://" not in address for address in found):
+            self.wrong(name, "must be addresses as slack://… or mailto://…, with blanks between them.")
+            return []
+        return found
+
     def gitlab_url(self) -> str:
         """The address of the GitLab itself, whether or not `/api/v4` and slashes were given."""
         address = self.address(

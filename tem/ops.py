@@ -143,7 +143,7 @@ class OpenRun(Staff):
             raise Problem(str(refusal)) from refusal
         except NotNow as refusal:
             raise Conflict(str(refusal)) from refusal
-        told = {**standing.run_json(run, with_names=True), "joined": run.joined}
+        told = {**standing.run_json(run, now=clock.now(), with_names=True), "joined": run.joined}
         return Response(told, status=202, headers={"Location": reverse("run", args=[run.pk])})
 
 
@@ -151,7 +151,9 @@ class OneRun(Staff):
     """`GET /runs/{id}`: the run as it stands."""
 
     def get(self, request: Request, run_id: int) -> Response:
-        return Response(standing.run_json(get_object_or_404(Run, pk=run_id), with_names=True))
+        return Response(
+            standing.run_json(get_object_or_404(Run, pk=run_id), now=clock.now(), with_names=True)
+        )
 
 
 class Steer(Staff):
@@ -170,7 +172,7 @@ class Steer(Staff):
             action = self.act(run_id, order=order_of(request), **asked(request, self.reads))
         except NotNow as refusal:
             raise Conflict(str(refusal)) from refusal
-        told = standing.run_json(Run.objects.get(pk=run_id), with_names=True)
+        told = standing.run_json(Run.objects.get(pk=run_id), now=clock.now(), with_names=True)
         told["action"] = {"id": action.pk, "answer": action.answer, "steps": action.steps}
         return Response(told, status=202, headers={"Location": reverse("run", args=[run_id])})
 

@@ -295,7 +295,7 @@ def go_on(claim: Claim) -> None:
     after = phases.follow(claim.step_id, run_id=claim.run_id, phase=claim.phase, plan=PLANS[claim.kind])
     if after.may_be_over:
         move_on(claim.run_id, kind=claim.kind)
-    elif after.has_follower:
+    elif after.has_follower or claim.is_limited:
         hints.send(keeper.due(now=clock.now(), run_id=claim.run_id), doors=DOORS)
 
 

@@ -6,6 +6,7 @@ than a few seconds, and GitLab is asked at most once a minute by a process, howe
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 import time
 from collections.abc import Callable
@@ -83,17 +84,35 @@ def ask_gitlab() -> str:
         client = Client(
             url=settings.GITLAB_URL, token=settings.GITLAB_TOKEN, timeout=(2, 4), deadline_s=5, patience_s=0
         )
-        try:
-            told = _read(client, "/personal_access_tokens/self")
-        except GitlabRefused:
+        told = own_token(client)
+        if told is None:
             _read(client, "/version")
-            return ""
     except TemError as error:
         return str(error)
-    scopes = told.get("scopes") if isinstance(told, dict) else None
-    if scopes and not SCOPES & set(scopes):
-        return "GITLAB_API_TOKEN lacks the scope read_api."
-    return ""
+    return "" if told is None or told.may_read else "GITLAB_API_TOKEN lacks the scope read_api."
+
+
+class Token(msgspec.Struct):
+    """What GitLab says of the token that asks: its number, its scopes, the last day on which it is good."""
+
+    id: int | None = None
+    scopes: list[str] | None = None
+    expires_at: dt.date | None = None
+
+    @property
+    def may_read(self) -> bool:
+        """Whether it has the scope that we need; one of which nothing is said is believed."""
+        return not self.scopes or bool(SCOPES & set(self.scopes))
+
+
+def own_token(client: Client) -> Token | None:
+    """The token that we ask with; None where GitLab does not tell. Raises what `Client.get` raises."""
+    try:
+        return client.get(
+            "/personal_access_tokens/self", query={}, decode=msgspec.json.Decoder(Token).decode
+        ).value
+    except GitlabRefused:
+        return None
 
 
 def _read(client: Client, path: str) -> Any:

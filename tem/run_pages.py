@@ -20,10 +20,11 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST
 
 from apps.runs import controls as ledger
+from apps.runs.alerts import KINDS
 from apps.runs.errors import NotNow
-from apps.runs.models import Run, RunAction, RunStep
+from apps.runs.models import Alert, Run, RunAction, RunStep
 from apps.runs.phases import LEFT_OUT
-from tem import clock, controls
+from tem import clock, controls, deadline
 from tem.admin import Large, ReadOnly, one_of
 
 MOST = 200  # of one list action: each is a transaction of its own
@@ -63,7 +64,9 @@ class Runs(ReadOnly):
         """The run with its lost steps by cause, what people did to it, and the buttons."""
         run = Run.objects.filter(pk=object_id).first() if object_id.isdecimal() else None
         lost = {"run": run, "causes": ledger.causes(run), "acts": run.actions.all()[:20]} if run else {}
-        context = {**lost, "key": str(uuid.uuid4()), **(extra_context or {})}
+        found = deadline.expected(run, now=clock.now()) if run else None
+        due = {"forecast": found, "deadline": deadline.of(run) if run else None}
+        context = {**lost, **due, "key": str(uuid.uuid4()), **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 
     @method_decorator(require_POST)
@@ -115,3 +118,10 @@ class RunActions(Large):
     list_filter = (one_of("what", *RunAction.What.values),)
     list_select_related = ("run",)
     search_fields = ("run__id__exact", "who")
+
+
+@admin.register(Alert)
+class Alerts(Large):
+    list_display = ("raised_at", "kind", "occasion", "text", "told", "attempts", "next_at")
+    list_filter = (one_of("kind", *KINDS),)
+    search_fields = ("run__id__exact", "occasion__exact")

@@ -12,7 +12,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from apps.runs.forecast import Forecast
 from apps.runs.progress import PhaseProgress, Snapshot, seconds_left
+from tem import clock
 
 PLAIN_EVERY_S = 10.0
 
@@ -22,7 +24,7 @@ class Screen(Protocol):
 
     def __enter__(self) -> Screen: ...
     def __exit__(self, *_: object) -> None: ...
-    def show(self, seen: Snapshot, *, now: dt.datetime) -> None: ...
+    def show(self, seen: Snapshot, *, now: dt.datetime, expected: Forecast | None = None) -> None: ...
 
 
 def screen_for(out: Any) -> Screen:
@@ -44,13 +46,13 @@ class Bars:
     def __exit__(self, *_: object) -> None:
         self.live.stop()
 
-    def show(self, seen: Snapshot, *, now: dt.datetime) -> None:
+    def show(self, seen: Snapshot, *, now: dt.datetime, expected: Forecast | None = None) -> None:
         table = Table.grid(padding=(0, 2))
         for phase in seen.phases:
             bar = ProgressBar(total=max(1, phase.total), completed=phase.settled, width=32)
             table.add_row(phase.name.replace("_", " "), bar, counted(phase), left(phase, now=now))
         waits = [Text(seen.waiting, style="yellow")] if seen.waiting else []
-        self.live.update(Group(table, Text(totals(seen, now=now)), *waits), refresh=True)
+        self.live.update(Group(table, Text(totals(seen, now=now) + ends(expected)), *waits), refresh=True)
 
 
 class Lines:
@@ -65,13 +67,13 @@ class Lines:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def show(self, seen: Snapshot, *, now: dt.datetime) -> None:
+    def show(self, seen: Snapshot, *, now: dt.datetime, expected: Forecast | None = None) -> None:
         standing = [phase.name for phase in seen.phases]
         is_late = time.monotonic() - self.said_at > PLAIN_EVERY_S
         line = " | ".join(f"{phase.name} {counted(phase)}" for phase in seen.phases)
         if seen.phases and (str(standing) != self.said or is_late or seen.is_over):
             self.said, self.said_at = str(standing), time.monotonic()
-            self.console.print(f"{line} | {totals(seen, now=now)}", soft_wrap=True)
+            self.console.print(f"{line} | {totals(seen, now=now)}{ends(expected)}", soft_wrap=True)
         cause = seen.waiting.partition(": ")[2]
         if cause and cause != self.waited:
             self.console.print(seen.waiting, soft_wrap=True)
@@ -88,6 +90,17 @@ def totals(seen: Snapshot, *, now: dt.datetime) -> str:
     """Rows, requests and the time since the run was asked for."""
     seconds = ((seen.run.finished_at or now) - seen.run.requested_at).total_seconds()
     return f"{seen.rows:,} rows, {seen.requests:,} requests, {length(seconds)}"
+
+
+def ends(expected: Forecast | None) -> str:
+    """When the whole run will probably be done, by the clock of the wall."""
+    if expected is None:
+        return ""
+    done, first, last = (
+        f"{at.astimezone(clock.zone()):%H:%M}"
+        for at in (expected.expected, expected.earliest, expected.latest)
+    )
+    return f", done about {done} ({first} to {last})"
 
 
 def left(phase: PhaseProgress, *, now: dt.datetime) -> str:

@@ -38,6 +38,13 @@ TEM_EMAIL_HASH_KEY = env.text("TEM_EMAIL_HASH_KEY") or kept_secret(TEM_HOME, "em
 TEM_WEBHOOK_TOKEN = env.text("TEM_WEBHOOK_TOKEN")
 TEM_WEBHOOK_SIGNING_KEY = env.signing_key("TEM_WEBHOOK_SIGNING_KEY")
 
+# --- Alerts: where people are told; each address is a secret ----------------------------------------
+TEM_NOTIFY_URLS = env.addresses("TEM_NOTIFY_URLS")
+TEM_PUBLIC_URL = env.address("TEM_PUBLIC_URL", schemes=("http", "https"), example="https://tem.example.com")
+TEM_RUNBOOKS_URL = env.address(
+    "TEM_RUNBOOKS_URL", schemes=("http", "https"), example="https://wiki.example.com/tem/runbooks"
+)
+
 # --- Database and broker: given, or the embedded ones of TEM_HOME ------------------------------
 _given_database = env.database()
 _given_redis = env.redis()

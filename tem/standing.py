@@ -19,9 +19,9 @@ from apps.collector.discover import coverage
 from apps.collector.models import Server
 from apps.collector.server import Abilities
 from apps.metrics.quality import quality
-from apps.runs import progress, slots
+from apps.runs import alerts, progress, slots
 from apps.runs.models import Run, RunStep
-from tem import hints, history, hooks, pipeline, probes
+from tem import deadline, hints, history, hooks, notify, pipeline, probes
 from tem.celery import QUEUES
 
 PARTS = ("Django", "celery", "python-gitlab")
@@ -31,7 +31,7 @@ def status(*, now: dt.datetime, with_names: bool) -> dict[str, Any]:
     """The whole of it, ready for JSON. Instants are UTC. `with_names`: also project paths and reasons."""
     return {
         "now": instant(now),
-        "runs": last_runs(with_names=with_names),
+        "runs": last_runs(now=now, with_names=with_names),
         "steps": steps(now=now),
         "coverage": coverage_json(now=now, with_names=with_names),
         "data_quality": data_quality(with_names=with_names),
@@ -43,20 +43,21 @@ def status(*, now: dt.datetime, with_names: bool) -> dict[str, Any]:
         "webhooks": {"on": hooks.is_on(), "waiting": collecting.hints()},
         "history_from": str(history.start() or "") or None,
         "queues": queues(),
-        "next": {rhythm.kind: instant(rhythm.next(now).at) for rhythm in slots.RHYTHMS},
+        "next": {rhythm.kind: next_slot(rhythm, now=now) for rhythm in slots.RHYTHMS},
+        "alerts": alerts_json(now=now),
         "versions": versions(),
     }
 
 
-def last_runs(*, with_names: bool) -> dict[str, Any]:
+def last_runs(*, now: dt.datetime, with_names: bool) -> dict[str, Any]:
     """The newest run of each kind, None where there was none."""
     newest = Run.objects.order_by("kind", "-id").distinct("kind")
-    runs = {run.kind: run_json(run, with_names=with_names) for run in newest}
+    runs = {run.kind: run_json(run, now=now, with_names=with_names) for run in newest}
     return {kind: runs.get(kind) for kind in pipeline.PLANS}
 
 
-def run_json(run: Run, *, with_names: bool) -> dict[str, Any]:
-    """One run: what was asked, how far it is, how it ended."""
+def run_json(run: Run, *, now: dt.datetime, with_names: bool) -> dict[str, Any]:
+    """One run: what was asked, how far it is, when it will probably be done, how it ended."""
     seen = progress.snapshot(run.pk, now=run.finished_at or run.requested_at)
     told = {
         "id": run.pk,
@@ -67,6 +68,7 @@ def run_json(run: Run, *, with_names: bool) -> dict[str, Any]:
         "last": run.parameters.get("last"),
         "requested_at": instant(run.requested_at),
         "finished_at": instant(run.finished_at),
+        **expected_json(run, now=now),
         "rows": seen.rows,
         "requests": seen.requests,
         "phases": {
@@ -75,6 +77,29 @@ def run_json(run: Run, *, with_names: bool) -> dict[str, Any]:
         },
     }
     return {**told, "reason": run.reason} if with_names else told
+
+
+def expected_json(run: Run, *, now: dt.datetime) -> dict[str, Any]:
+    """When a run under way will probably be done, and whether that is after the deadline it has, if any."""
+    found = deadline.expected(run, now=now)
+    due_by = deadline.of(run)
+    return {
+        "expected_end": instant(found.expected) if found else None,
+        "expected_between": [instant(found.earliest), instant(found.latest)] if found else None,
+        "deadline": instant(due_by),
+        "late": deadline.is_late(run, found, now=now),
+    }
+
+
+def next_slot(rhythm: slots.Rhythm, *, now: dt.datetime) -> str | None:
+    """When a kind is due next; None where its schedule is switched off."""
+    slot = rhythm.next(now)
+    return instant(slot.at) if slot else None
+
+
+def alerts_json(*, now: dt.datetime) -> dict[str, int]:
+    """How many channels there are, and how many alerts of the last day somebody has not got yet."""
+    return {"channels": len(notify.channels()), "unsent": alerts.waiting(now=now)}
 
 
 def steps(*, now: dt.datetime) -> dict[str, Any]:

@@ -14,14 +14,15 @@ from django.conf import settings
 from django.db import connection
 
 from apps.runs import progress
+from apps.runs.forecast import Forecast
 from apps.runs.models import Run, RunStep
 from apps.runs.progress import Snapshot
 from apps.runs.reconcile import forget_hints
-from tem import clock, hints
+from tem import clock, deadline, hints
 from tem.screen import screen_for
 from tem.supervisor import Stopped, Supervisor
 
-LOOK_S = 0.3
+LOOK_S, FORECAST_EVERY_S = 0.3, 5.0
 WORKER = (sys.executable, "-m", "celery", "-A", "tem", "worker", "-Q", "collect,compute,export,ops")
 QUIET = ("--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat")
 STACK_PATIENCE_S = 20.0  # a stack's worker may still be starting when the stack's run already waits
@@ -36,6 +37,8 @@ class Waiting:
         self.stack = ExitStack()
         self.look: Callable[[float], None] = time.sleep
         self.idle_since: float | None = None
+        self.forecast: Forecast | None = None
+        self.forecast_at = -FORECAST_EVERY_S
 
     def until_over(self) -> Run:
         """Show the run until it has ended, and answer it as it ended.
@@ -55,13 +58,19 @@ class Waiting:
         with screen_for(self.out) as screen:
             while True:
                 seen = progress.snapshot(self.run_id, now=clock.now())
-                screen.show(seen, now=clock.now())
+                screen.show(seen, now=clock.now(), expected=self._expected(seen.run))
                 if seen.is_over:
                     return seen
                 if self._is_idle():
                     self._have_a_worker(patience_s=1.0)
                 connection.close()
                 self.look(LOOK_S)
+
+    def _expected(self, run: Run) -> Forecast | None:
+        """When it will probably be done; looked at less often than the run itself."""
+        if time.monotonic() - self.forecast_at > FORECAST_EVERY_S:
+            self.forecast, self.forecast_at = deadline.expected(run, now=clock.now()), time.monotonic()
+        return None if run.state != Run.State.ACTIVE else self.forecast
 
     def _is_idle(self) -> bool:
         """Whether steps have been due for a while and no worker took one."""

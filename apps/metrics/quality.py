@@ -13,6 +13,7 @@ from django.db.models import Count, Q
 
 from apps.metrics.intervals import NONE, wilson
 from apps.metrics.models import Finding, ParitySample, QualityIncident
+from apps.runs import alerts
 from tem.errors import TemError
 
 BAR = 0.98
@@ -84,6 +85,8 @@ def open_incident(kind: str, *, what: str, run_id: int, now: dt.datetime) -> Qua
         if all(one["run"] != run_id for one in incident.timeline):
             incident.timeline = [*incident.timeline, entry]
             incident.save(update_fields=["timeline"])
+        text = f"Incident {incident.pk} ({kind}), found by run {run_id}: {what}"
+        alerts.raise_alert(alerts.DATA_QUALITY_RED, occasion=f"incident {incident.pk}", text=text, now=now)
     return incident
 
 

@@ -8,7 +8,7 @@ RunAction. Knows phases by name and nothing of their work.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +92,31 @@ def retry(
 
     asked = {"cause": cause} if cause else {"step": step_id} if step_id is not None else {}
     return _once(run_id, What.RETRY, asked, act, order=order)
+
+
+def attempt_again(
+    run_id: int, *, plan: Plan, parallelism: int, order: Order, hopeless: Collection[str] = ()
+) -> RunAction:
+    """A second attempt of a run that is late: every step afresh, so many at once at most.
+
+    What is under way is taken back, and goes on where it got to. A run that failed is opened again, and what
+    it lost is tried again, except for errors named in `hopeless`. Raises NotNow as `retry` does.
+    """
+
+    def act(run: Run) -> tuple[list[int], str]:
+        if run.state not in (Run.State.ACTIVE, Run.State.FAILED):
+            return [], f"Run {run.pk} is over: {run.state}."
+        lost = [step for step in _lost(run, cause="", step_id=None) if step.error_class not in hopeless]
+        _reopen(run, run.parameters)
+        Run.objects.filter(pk=run.pk).update(parallelism=parallelism)
+        under_way = list(run.steps.filter(state__in=OPEN).values_list("pk", flat=True))
+        run.steps.filter(pk__in=under_way).update(state=RunStep.State.PENDING, **_AFRESH)
+        if lost:
+            _take_back(run, lost, plan=plan)
+        taken = under_way + [step.pk for step in lost]
+        return taken, f"Run {run.pk} goes on: {_steps(len(taken))}, at most {parallelism} at once."
+
+    return _once(run_id, What.RETRY, {"parallelism": parallelism}, act, order=order)
 
 
 def causes(run: Run) -> list[dict[str, Any]]:

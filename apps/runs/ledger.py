@@ -30,11 +30,21 @@ update run_step step
  where step.id = %(step)s and run.id = step.run_id and run.state = 'active' and step.attempt < %(attempts)s
    and (step.state = 'pending' and coalesce(step.not_before, %(now)s) <= %(now)s
         or step.state = 'leased' and step.lease_until < %(now)s)
+   and (run.parallelism is null or %(is_counted)s and run.parallelism >
+        (select count(*) from run_step busy
+          where busy.run_id = run.id and busy.state = 'leased' and busy.id <> step.id))
    and not exists (select from run_step other
                     where coalesce(other.project_id, 0) = coalesce(step.project_id, 0)
                       and other.state = 'leased' and other.id <> step.id)
 returning step.id, step.run_id, step.project_id, step.label, step.phase, step.fence, step.attempt,
-          run.kind, step.cursor, run.parameters
+          run.kind, run.parallelism is not null, step.cursor, run.parameters
+"""
+
+# Claims of a run that may have few steps at once come one by one, or two would count the same free place.
+_LINE_UP = """
+select from run
+ where id = (select run_id from run_step where id = %(step)s) and state = 'active' and parallelism is not null
+   for update
 """
 
 _SAVE = """
@@ -81,6 +91,7 @@ class Claim:
     attempt: int
     cursor: dict[str, Any]
     kind: str
+    is_limited: bool
     parameters: dict[str, Any]
     pages: int = 0  # stored under this claim
 
@@ -136,13 +147,18 @@ def claim(step_id: int, *, now: dt.datetime) -> Claim | None:
     }
     try:
         with transaction.atomic(), connection.cursor() as sql:
-            sql.execute(_CLAIM, wanted)
+            sql.execute(_CLAIM, {**wanted, "is_counted": False})
             row = sql.fetchone()
+            if row is None:
+                sql.execute(_LINE_UP, wanted)
+                if sql.rowcount:
+                    sql.execute(_CLAIM, {**wanted, "is_counted": True})
+                    row = sql.fetchone()
     except IntegrityError:  # somebody else's claim for the same project won by a hair
         return None
     if row is None:
         return None
-    names = ("step_id", "run_id", "project_id", "label", "phase", "fence", "attempt", "kind")
+    names = ("step_id", "run_id", "project_id", "label", "phase", "fence", "attempt", "kind", "is_limited")
     *plain, cursor, parameters = row
     return Claim(**dict(zip(names, plain, strict=True)), cursor=_read(cursor), parameters=_read(parameters))
 

@@ -26,6 +26,9 @@ class Run(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     reason = models.TextField(blank=True, help_text="Why it is partial or failed, or who cancelled it.")
     summary = models.JSONField(default=dict, help_text="Figures noted when it was finalised.")
+    parallelism = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Steps at once, in a second attempt; empty: as many as workers take."
+    )
 
     joined = False  # set on the copy that `open_run` answers: the run was under way already
 
@@ -118,3 +121,27 @@ class RunAction(models.Model):
 
     def __str__(self) -> str:
         return f"{self.what} of run {self.run_id} by {self.who}"
+
+
+class Alert(models.Model):
+    """Something that people are told of, once an occasion; kept for good. `alerts` has the kinds."""
+
+    kind = models.CharField(max_length=32)
+    occasion = models.CharField(max_length=120, help_text="What it is told of once: a slot, a run, a token.")
+    run = models.ForeignKey(Run, on_delete=models.SET_NULL, null=True, blank=True, related_name="alerts")
+    text = models.TextField()
+    raised_at = models.DateTimeField()
+    next_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it is sent to the channels that have not got it; empty: done."
+    )
+    attempts = models.PositiveSmallIntegerField(default=0)
+    told = models.JSONField(default=dict, help_text="When each channel got it.")
+
+    class Meta:
+        db_table = "alert"
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["kind", "occasion"], name="alert_once")]
+        indexes = [models.Index(fields=["next_at"], condition=Q(next_at__isnull=False), name="alert_due")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.occasion}"

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 from django.db.models import Count, F, Sum
 
+from apps.runs import alerts
 from apps.runs.models import Run, RunStep
 
 OPEN = (RunStep.State.PENDING, RunStep.State.LEASED)
@@ -178,6 +179,11 @@ def end_run(run_id: int, *, state: Run.State, reason: str, now: dt.datetime) -> 
     )
     run.state, run.reason, run.finished_at, run.summary = state, reason, now, _summary(run)
     run.save(update_fields=["state", "reason", "finished_at", "summary"])
+    if state == Run.State.FAILED:
+        text = f"Run {run.pk}, {run}, failed. {reason}"
+        alerts.raise_alert(
+            alerts.RUN_FAILED, occasion=f"{run.pk} {now:%Y-%m-%dT%H:%M}", text=text, now=now, run=run
+        )
     return True
 
 

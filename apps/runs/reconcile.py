@@ -26,15 +26,28 @@ _LOCK = 0x7E4D  # any number, as long as nobody else of this database uses it
 
 STOPPED = "its worker stopped before the step was done, five times over"
 
+# Of a run that may have few steps at once no more are told of than have a place; no limit is null.
 _DUE = """
 with due as (
-    select step.id, coalesce(step.hinted_at >= coalesce(step.not_before, step.hinted_at), false) as again
-      from run_step step join run on run.id = step.run_id
-     where run.state = 'active' and step.state = 'pending'
-       and (step.run_id = %(run)s or %(run)s::bigint is null)
-       and coalesce(step.not_before, %(now)s) <= %(now)s
-       and (step.hinted_at is null or step.hinted_at < step.not_before or step.hinted_at <= %(stale)s)
-       for update of step skip locked
+    select step.id, step.again
+      from run
+      join lateral (
+          select step.id,
+                 coalesce(step.hinted_at >= coalesce(step.not_before, step.hinted_at), false) as again
+            from run_step step
+           where step.run_id = run.id and step.state = 'pending'
+             and coalesce(step.not_before, %(now)s) <= %(now)s
+             and (step.hinted_at is null or step.hinted_at < step.not_before or step.hinted_at <= %(stale)s)
+           order by step.id
+           limit case when run.parallelism is not null then greatest(0, run.parallelism - (
+               select count(*)
+                 from run_step busy
+                where busy.run_id = run.id
+                  and (busy.state = 'leased' or busy.state = 'pending' and busy.hinted_at > %(stale)s)
+           )) end
+             for update skip locked
+      ) step on true
+     where run.state = 'active' and (run.id = %(run)s or %(run)s::bigint is null)
 )
 update run_step step
    set hinted_at = %(now)s

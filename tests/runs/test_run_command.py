@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from apps.runs import progress
+from apps.runs.forecast import Forecast
 from apps.runs.models import Run
 from tem import clock, screen
 from tem.environment import SettingsWrong
@@ -104,3 +106,11 @@ def test_a_terminal_gets_bars(gitlab):
         bars.show(progress.snapshot(Run.objects.get().pk, now=now), now=now)
     assert "discover" in out.getvalue()
     assert "0/1" in out.getvalue()
+
+
+def test_it_says_when_the_run_will_be_done_by_the_clock_of_the_wall():
+    at = dt.datetime(2025, 6, 10, 0, 40, tzinfo=dt.UTC)
+    minute = dt.timedelta(minutes=1)
+    found = Forecast(expected=at, earliest=at - minute, latest=at + 5 * minute, runs=6)
+    assert screen.ends(found) == ", done about 02:40 (02:39 to 02:45)"
+    assert screen.ends(None) == ""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 
 import pytest
 from django.urls import reverse
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from apps.runs.models import Run, RunAction, RunStep
+from apps.runs.slots import NIGHTLY
 from tem import clock
+from tem.celery import seed_schedule
 
 pytestmark = pytest.mark.django_db
 RUNS = reverse("admin:runs_run_changelist")
@@ -113,3 +117,38 @@ def test_the_buttons_stand_in_forms_of_their_own(admin_client, run):
     for tag in re.findall(r"<(/?)form\b", page_of(run, admin_client)):
         open_forms += -1 if tag else 1
         assert open_forms in (0, 1)
+
+
+def test_the_page_of_a_run_under_way_says_when_it_will_be_done(admin_client, run):
+    now = clock.now()
+    assert 'id="forecast"' not in page_of(run, admin_client)
+    going = Run.objects.create(kind="incremental", slot="y", state="active", phase="check", requested_at=now)
+    assert "Nothing is known yet" in page_of(going, admin_client)
+    RunStep.objects.create(run=run, phase="check", state="done", finished_at=now + dt.timedelta(minutes=5))
+    page = re.sub(r"\s+", " ", page_of(going, admin_client))
+    assert "by 1 run before it and its own pace" in page
+    told = admin_client.get("/status").json()["runs"]["incremental"]
+    assert told["expected_end"] >= told["expected_between"][0]
+    assert (told["deadline"], told["late"]) == (None, None)
+
+
+def schedule(entry: PeriodicTask, browser, **told) -> str:
+    address = reverse("admin:django_celery_beat_periodictask_change", args=[entry.pk])
+    fields = {"enabled": "on", "interval": "", "kwargs": "{}", "expire_seconds": "", **told}
+    return browser.post(address, fields, follow=True).content.decode()
+
+
+def test_admins_move_the_night_and_cannot_give_it_times_that_mean_nothing(admin_client):
+    seed_schedule()
+    night, tick = (PeriodicTask.objects.get(name=name) for name in ("nightly", "open due runs"))
+    early = CrontabSchedule.objects.create(minute="30", hour="1", timezone="Europe/Amsterdam")
+    schedule(night, admin_client, crontab=early.pk)
+    assert NIGHTLY.next(clock.now()).at.astimezone(clock.zone()).strftime("%H:%M") == "01:30"
+    abroad = CrontabSchedule.objects.create(minute="30", hour="3", timezone="Asia/Tokyo")
+    assert "choose its time zone" in schedule(night, admin_client, crontab=abroad.pk)
+    assert "choose a crontab" in schedule(night, admin_client, crontab="", interval=tick.interval_id)
+    assert PeriodicTask.objects.get(pk=night.pk).crontab_id == early.pk
+    never = {"minute": "0", "hour": "2", "day_of_month": "30", "month_of_year": "2", "day_of_week": "*"}
+    address = reverse("admin:django_celery_beat_crontabschedule_change", args=[early.pk])
+    answer = admin_client.post(address, {**never, "timezone": "Europe/Amsterdam"}, follow=True)
+    assert "cannot be" in answer.content.decode()

@@ -3,12 +3,18 @@
 import datetime as dt
 
 import pytest
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from apps.runs import slots
 from apps.runs.models import Run
 from tem import clock
+from tem.celery import seed_schedule
 
 UTC = dt.UTC
+NIGHTS, HOURS, WEEKS = (
+    slots.Times.of(text, is_for_deadline=text == "0 2 * * *")
+    for text in ("0 2 * * *", "15 * * * *", "0 4 * * 0")
+)
 SPRING, AUTUMN = dt.date(2025, 3, 30), dt.date(2025, 10, 26)
 
 
@@ -26,39 +32,45 @@ def at(text: str) -> dt.datetime:
     ],
 )
 def test_nightly_starts_at_the_first_two_o_clock_and_an_hour_before_its_deadline(day, starts):
-    assert slots.nightly_at(day) == at(starts)
+    assert NIGHTS.on(day) == [slots.Slot(day.isoformat(), at(starts))]
 
 
-def test_every_day_of_fourteen_years_has_one_nightly_that_can_meet_its_deadline():
+@pytest.mark.parametrize("begins", ["0 2 * * *", "30 2 * * *", "15 0 * * *"])
+def test_every_day_of_fourteen_years_has_one_nightly_with_all_its_time_before_the_deadline(begins):
+    """Also where an admin moved it."""
+    nights = slots.Times.of(begins, is_for_deadline=True)
+    minute, hour, *_ = map(int, begins.split()[:2])
+    ahead = dt.timedelta(hours=3) - dt.timedelta(hours=hour, minutes=minute)
     days = clock.days_between(dt.date(2024, 1, 1), dt.date(2037, 12, 31))
-    starts = [slots.nightly_at(day) for day in days]
-    assert len(set(starts)) == len(days)
-    for day, start in zip(days, starts, strict=True):
-        deadline = dt.datetime.combine(day, slots.DEADLINE, tzinfo=clock.zone()).astimezone(UTC)
-        assert deadline - start >= slots.HEAD_START
-        assert slots.last_nightly(start) == slots.Slot(day.isoformat(), start)
-        assert slots.last_nightly(start - dt.timedelta(seconds=1)).name < day.isoformat()
-        assert slots.next_nightly(start - dt.timedelta(seconds=1)).name == day.isoformat()
+    found = [slot for day in days for slot in nights.on(day)]
+    assert [slot.name for slot in found] == [day.isoformat() for day in days]
+    for slot in found:
+        assert slots.deadline_of(slot) - slot.at >= ahead
+        assert clock.day_of(slots.deadline_of(slot)).isoformat() == slot.name
+        if slot.name[5:7] in ("03", "10"):  # the months in which clocks change
+            assert nights.last(slot.at) == nights.next(slot.at - dt.timedelta(seconds=1)) == slot
+            assert nights.last(slot.at - dt.timedelta(seconds=1)) != slot
 
 
 @pytest.mark.parametrize(("day", "hours"), [(SPRING, 23), (AUTUMN, 25), (dt.date(2025, 6, 1), 24)])
 def test_a_day_has_as_many_hourly_slots_as_hours(day, hours):
     span = clock.window(day)
     ticks = [span.since + n * dt.timedelta(minutes=1) for n in range(hours * 60)]
-    names = {slots.last_hourly(tick) for tick in ticks if slots.last_hourly(tick).at >= span.since}
-    assert len(names) == len({slot.name for slot in names}) == hours
-    assert all(slot.at.astimezone(clock.zone()).minute == 15 for slot in names)
+    found = HOURS.on(day)
+    assert len({slot.name for slot in found}) == len({slot.at for slot in found}) == len(found) == hours
+    assert all(slot.at.astimezone(clock.zone()).minute == 15 for slot in found)
+    assert all(HOURS.last(tick) in (*found, HOURS.last(span.since)) for tick in ticks[::7])
 
 
 def test_the_next_hourly_slot_follows_the_last():
     now = at("2025-10-26T00:15")
-    assert slots.last_hourly(now) == slots.Slot("2025-10-26T00:15Z", now)
-    assert slots.next_hourly(now).at == at("2025-10-26T01:15")
+    assert HOURS.last(now) == slots.Slot("2025-10-26T00:15Z", now)
+    assert HOURS.next(now).at == at("2025-10-26T01:15")
 
 
 def test_a_quarter_past_is_local_where_zones_are_half_an_hour_off(settings):
     settings.TEM_TIMEZONE = "Asia/Kolkata"
-    assert slots.last_hourly(at("2025-06-01T12:00")).at == at("2025-06-01T11:45")
+    assert HOURS.last(at("2025-06-01T12:00")).at == at("2025-06-01T11:45")
 
 
 @pytest.mark.parametrize(
@@ -72,8 +84,18 @@ def test_a_quarter_past_is_local_where_zones_are_half_an_hour_off(settings):
     ],
 )
 def test_the_weekly_sweep_is_on_sundays_at_four_local(now, newest, following):
-    assert slots.last_weekly(at(now)).at == at(newest)
-    assert slots.next_weekly(at(now)).at == at(following)
+    assert WEEKS.last(at(now)).at == at(newest)
+    assert WEEKS.next(at(now)).at == at(following)
+
+
+def test_a_time_that_comes_twice_a_day_has_two_names():
+    found = slots.Times.of("0 2,14 * * *").on(dt.date(2025, 6, 1))
+    assert [slot.name for slot in found] == ["2025-06-01", "2025-06-01T14:00"]
+
+
+def test_a_day_that_is_years_away_has_no_slot_in_sight():
+    never = slots.Times.of("0 2 29 2 *")
+    assert never.last(at("2025-06-01T12:00")) is never.next(at("2025-06-01T12:00")) is None
 
 
 WEEKLY, NIGHTLY, HOURLY = slots.RHYTHMS
@@ -123,3 +145,46 @@ class TestDue:
     def test_a_run_by_hand_since_the_slot_counts(self):
         a_run("incremental", "2025-06-10T05:16", slot="asked by hand")
         assert slots.due(HOURLY, now=NOW) is None
+
+
+@pytest.mark.django_db
+class TestTheTable:
+    """What admins edit is what counts."""
+
+    @pytest.fixture(autouse=True)
+    def seeded(self):
+        seed_schedule()
+
+    def edit(self, name: str, **fields: str) -> None:
+        times = CrontabSchedule.objects.create(timezone="Europe/Amsterdam", **fields)
+        PeriodicTask.objects.filter(name=name).update(crontab=times)
+
+    def test_it_begins_as_the_schedule_says(self):
+        assert [rhythm.next(NOW) for rhythm in slots.RHYTHMS] == [
+            slots.Slot("2025-06-15", at("2025-06-15T02:00")),
+            slots.Slot("2025-06-11", at("2025-06-11T00:00")),
+            slots.Slot("2025-06-10T06:15Z", at("2025-06-10T06:15")),
+        ]
+
+    def test_moved_times_move_the_slots(self):
+        self.edit("nightly", minute="30", hour="1")
+        self.edit("incremental", minute="5,35", hour="*")
+        self.edit("weekly", minute="0", hour="6", day_of_week="sat")
+        assert NIGHTLY.next(NOW) == slots.Slot("2025-06-11", at("2025-06-10T23:30"))
+        assert HOURLY.last(NOW) == slots.Slot("2025-06-10T05:35Z", at("2025-06-10T05:35"))
+        assert WEEKLY.next(NOW) == slots.Slot("2025-06-14", at("2025-06-14T04:00"))
+
+    def test_a_night_moved_to_later_on_its_day_is_not_run_twice(self):
+        a_run("nightly", "2025-06-10T00:00", slot="2025-06-10")
+        self.edit("nightly", minute="0", hour="7")
+        assert slots.due(NIGHTLY, now=NOW) is None
+
+    def test_what_is_switched_off_is_never_due(self):
+        PeriodicTask.objects.filter(name="nightly").update(enabled=False)
+        assert slots.due(NIGHTLY, now=NOW) is NIGHTLY.next(NOW) is None
+
+    def test_beat_that_starts_again_leaves_edits_alone(self):
+        self.edit("nightly", minute="30", hour="1")
+        seed_schedule()
+        assert NIGHTLY.next(NOW).at == at("2025-06-10T23:30")
+        assert PeriodicTask.objects.filter(name="nightly").count() == 1
