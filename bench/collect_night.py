@@ -3,8 +3,8 @@
 Run: python bench/collect_night.py [--projects 300] [--days 10] [--latency-ms 100] [--per-minute 2000].
 The whole stack (PostgreSQL, Valkey, a worker) backfills from an unlimited demo GitLab, whose clock then moves
 on by a day and which from then on answers late and within a budget; the nightly run is measured. The limit is
-its requests at the pace that the budget allows. The bars: 180 s for collection, 300 s until the run has ended,
-which is the figure of the reference size with `--days 173` (a week more is collected): 180 days to fold again.
+its requests at the pace that the budget allows. The bars: 180 s for collection, and 300 s until the run has
+ended; that one is of the reference size with `--days 173` (a week more is collected), 180 days to fold.
 """
 
 from __future__ import annotations

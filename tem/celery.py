@@ -7,9 +7,10 @@ import socket
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, task_prerun, worker_process_init
+from celery.signals import beat_init, task_prerun, worker_process_init, worker_process_shutdown
 from kombu import Queue
 
+from tem import telemetry
 from tem.schedule import BEAT, Entry
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tem.settings")
@@ -78,6 +79,16 @@ def keep_connections(**_: Any) -> None:
     from django.db import connections
 
     connections.settings["default"] |= {"CONN_MAX_AGE": KEPT_S, "CONN_HEALTH_CHECKS": True}
+
+
+@worker_process_init.connect
+def send_spans(**_: Any) -> None:
+    telemetry.begin("worker")
+
+
+@worker_process_shutdown.connect
+def send_last_spans(**_: Any) -> None:
+    telemetry.end()
 
 
 @task_prerun.connect

@@ -1,6 +1,6 @@
 """What operators and probes ask: alive, ready, how it stands, and to run something. Knows no metric.
 
-`/healthz`, `/readyz` and `/status` need no sign-in and say nothing secret: paths of projects and
+`/healthz`, `/readyz`, `/status` and `/metrics` need no sign-in and say nothing secret: paths of projects and
 reasons are shown to staff only. A run is opened by signed-in staff, with protection against forgery.
 """
 
@@ -27,6 +27,7 @@ from apps.runs.controls import Order
 from apps.runs.errors import NotNow
 from apps.runs.models import Run, RunAction
 from tem import clock, controls, standing
+from tem.figures import metrics
 from tem.history import BadRequest, NoHistory
 from tem.probes import PROBES
 
@@ -185,6 +186,7 @@ urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("status", status, name="status"),
+    path("metrics", metrics, name="metrics"),
     path("runs/backfill", OpenRun.as_view(kind="backfill", reads=DAYS), name="run-backfill"),
     path("runs/incremental", OpenRun.as_view(kind="incremental"), name="run-incremental"),
     path("runs/recompute", OpenRun.as_view(kind="recompute", reads=WINDOW), name="run-recompute"),

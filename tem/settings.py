@@ -86,6 +86,7 @@ INSTALLED_APPS = [
     "apps.exports",
 ]
 MIDDLEWARE = [
+    "tem.requests_seen.RequestIds",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "tem.headers.SecurityHeaders",

@@ -19,7 +19,7 @@ from apps.runs.errors import LostClaim
 from apps.runs.lease import kept
 from apps.runs.ledger import Claim
 from apps.runs.models import Run
-from tem import clock
+from tem import clock, ids, telemetry
 
 Work = Callable[[Claim], dict[str, Any] | None]
 """What a step does; it answers the cursor to keep with the finished step, or None to keep what was saved."""
@@ -31,19 +31,24 @@ log = structlog.get_logger(__name__)
 
 def attempt(claim: Claim, work: Work) -> None:
     """Do the work under a lease that is kept alive, and enter in the ledger how it ended."""
-    try:
-        with kept(claim):
-            cursor = work(claim)
-        ledger.finish(claim, cursor=cursor, now=clock.now())
-    except LostClaim:
-        log.info("claim lost", run=claim.run_id, step=claim.step_id, project=claim.project_id)
-    except Exception as error:
-        _enter(claim, error)
+    with ids.during(**_ids(claim)):
+        try:
+            with telemetry.span(f"step {claim.phase}", attempt=claim.attempt), kept(claim):
+                cursor = work(claim)
+            ledger.finish(claim, cursor=cursor, now=clock.now())
+        except LostClaim:
+            log.info("claim lost")
+        except Exception as error:
+            _enter(claim, error)
+
+
+def _ids(claim: Claim) -> dict[str, Any]:
+    """What every line and span of the step bears."""
+    return {"run": claim.run_id, "step": claim.step_id, "phase": claim.phase, "project": claim.project_id}
 
 
 def _enter(claim: Claim, error: Exception) -> None:
     """Enter an attempt that did not succeed; by then the step may be another's, which is fine."""
-    told = {"run": claim.run_id, "step": claim.step_id, "phase": claim.phase, "project": claim.project_id}
     try:
         match error:
             case TokenRefused():
@@ -59,10 +64,10 @@ def _enter(claim: Claim, error: Exception) -> None:
             case SoftTimeLimitExceeded():
                 _put_back(claim, error, after_s=0, is_fruitful=claim.pages > 0)
             case _:
-                log.exception("step failed", **told, attempt=claim.attempt, exc_info=error)
+                log.exception("step failed", attempt=claim.attempt, exc_info=error)
                 _put_back(claim, error, after_s=2**claim.attempt, is_fruitful=False)
     except LostClaim:
-        log.info("claim lost", **told)
+        log.info("claim lost")
 
 
 def _put_back(claim: Claim, error: Exception, *, after_s: float, is_fruitful: bool) -> None:

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from tem import run_pages  # noqa: F401  (registers the pages of runs in the admin)
+from tem import run_pages, schedule_pages  # noqa: F401  (they register pages in the admin)
 from tem.hooks import gitlab_hook
 
 urlpatterns = [

@@ -3,6 +3,7 @@
 import signal
 from typing import Any
 
+from tem import telemetry
 from tem.processes import tie_to_parent
 
 worker_class = "gthread"
@@ -19,3 +20,8 @@ control_socket_disable = True
 def post_fork(_server: Any, _worker: Any) -> None:
     """A worker does not outlive its master, however that died."""
     tie_to_parent(signal.SIGKILL)
+    telemetry.begin("web")
+
+
+def worker_exit(_server: Any, _worker: Any) -> None:
+    telemetry.end()

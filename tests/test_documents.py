@@ -23,7 +23,7 @@ def test_the_architecture_fits_in_one_sitting() -> None:
 def test_every_path_that_is_named_exists(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     linked = re.findall(r"\]\((?!https?:)([^)#]+)", text)
-    rooms = "apps|tem|demo|config|docs|runbooks|bench|tests|templates|static"
+    rooms = "apps|tem|demo|config|charts|docs|runbooks|bench|tests|templates|static"
     quoted = re.findall(rf"`((?:{rooms})/[\w./*-]*)`", text)
     absent = [path for path in {*linked, *quoted} if "*" not in path and not (ROOT / path).exists()]
     assert absent == []

@@ -85,6 +85,7 @@ function commands.reserve()
   if ask.fine_since and now - ask.fine_since > get('failed at') and get('open until') == 0 then
     redis.call('HDEL', key, 'fails')
   end
+  for outcome, count in pairs(ask.calls or {}) do redis.call('HINCRBY', key, 'calls:' .. outcome, count) end
   local wait = broken()
   if wait then return {'broken', math.ceil(wait), 0, count, 0, redis.call('HGET', key, 'cause') or ''} end
   local at, apart, general = now + ask.after, {}, 0
@@ -163,12 +164,21 @@ function commands.fine()
   closed_again()
 end
 
+local function calls()
+  local found, all = {}, redis.call('HGETALL', key)
+  for place = 1, #all, 2 do
+    local outcome = string.match(all[place], '^calls:(.+)$')
+    if outcome then found[outcome] = tonumber(all[place + 1]) end
+  end
+  return found
+end
+
 function commands.standing()
   local known, pause = most(ask.limit), get(ask.limit.name .. '.pause')
   return cjson.encode({
     used = total(ask.limit.name, SECONDS), limit = known < unlimited and known or 0,
     refusals = total('refusals', MINUTES), waits = total('waits', MINUTES), waited_ms = total('waited', MINUTES),
-    pause_ms = math.max(0, pause - now), fails = get('fails'), is_open = get('open until') > 0,
+    calls = calls(), pause_ms = math.max(0, pause - now), fails = get('fails'), is_open = get('open until') > 0,
     open_ms = math.max(0, get('open until') - now), cause = redis.call('HGET', key, 'cause') or '',
     processes = redis.call('ZCOUNT', processes, now - 10 * minute, '+inf'),
   })

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -40,7 +41,8 @@ class Standing:
 
     `limit`: requests a minute, None where none is known. `refusals`: 429s of the last hour; `waits` and
     `waited_s`: requests that had to wait in that hour, and for how long together. `paused_s`: until the next
-    may leave. `breaker`: closed, open or probing, with the `cause` if it is not closed.
+    may leave. `breaker`: closed, open or probing, with the `cause` if it is not closed. `calls`: by what came
+    of them (`judgement.OUTCOMES`), since the last pause of two hours or more.
     """
 
     used: int
@@ -53,6 +55,7 @@ class Standing:
     cause: str
     processes: int
     is_shared: bool
+    calls: Mapping[str, int]
 
 
 class Budget:
@@ -68,6 +71,7 @@ class Budget:
         self._is_shared = True
         self._fine_at: float | None = None
         self._told, self._told_at = 0.0, 0.0
+        self._untold, self._lock = Counter[str](), threading.Lock()
 
     # --- a turn ------------------------------------------------------------------------------
 
@@ -91,20 +95,35 @@ class Budget:
             share = self._local.reserve(limits, patience_s=patience_s, now=now)
             if share.refusal:
                 return share
+        counted = self._counted()
         slot = self._ask(
             lambda: self._shared.reserve(
                 limits,
                 patience_s=patience_s,
                 fine_since_s=None if self._fine_at is None else now - self._fine_at,
                 after_s=share.wait_s if share else 0.0,
+                calls=counted,
             )
         )
+        if slot is None:
+            with self._lock:
+                self._untold.update(counted)
         if slot is None:  # it may have taken a second to find that out
             return share or self._local.reserve(limits, patience_s=patience_s, now=time.monotonic())
         self._local.shares = max(self._parallelism, slot.processes)
         if not slot.refusal and share is None:
             self._local.follow(limits, slot, now=now)
         return slot
+
+    def note(self, outcome: str) -> None:
+        """Count a call by what came of it; told to the others with our next request."""
+        with self._lock:
+            self._untold[outcome] += 1
+
+    def _counted(self) -> dict[str, int]:
+        with self._lock:
+            told, self._untold = dict(self._untold), Counter()
+        return told
 
     # --- what answers teach ------------------------------------------------------------------
 
@@ -178,7 +197,7 @@ class Budget:
             used, refusals = self._local.used(now=now), self._local.refusals(now=now)
             return Standing(
                 used, round(self._told) or None, refusals, 0, 0.0, 0.0, "open" if cause else "closed", cause,
-                1, False,
+                1, False, {},
             )  # fmt: skip
         return _standing_of(found)
 
@@ -196,6 +215,7 @@ def _standing_of(found: Mapping[str, Any]) -> Standing:
         cause=found["cause"] if found["is_open"] else "",
         processes=found["processes"],
         is_shared=True,
+        calls=found["calls"] or {},  # an empty table of Lua's is a list
     )
 
 

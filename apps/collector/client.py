@@ -24,10 +24,10 @@ from requests.adapters import HTTPAdapter
 from apps.collector import patience
 from apps.collector.budget import Budget, budget_of
 from apps.collector.errors import GitlabUnavailable, OutOfBudget, TokenRefused, TooSlow
-from apps.collector.judgement import Again, decoded, verdict
+from apps.collector.judgement import Again, decoded, outcome, verdict
 from apps.collector.shared_budget import Slot
-from apps.collector.wire import Answer, SameHost, cause_of, following, total
-from tem import clock
+from apps.collector.wire import Answer, SameHost, cause_of, following, route_of, total
+from tem import clock, telemetry
 from tem.errors import TemError
 
 CONNECT_S, READ_S, DEADLINE_S = 10.0, 65.0, 180.0
@@ -213,7 +213,7 @@ class Client:
         if slot.refusal:
             raise self._no_turn(slot)
         try:
-            answer = ask()
+            answer = self._traced(ask, path, waited_s=slot.wait_s)
         except Again as error:
             if error.down:
                 self._budget.failed(self._clean(str(error)), slot=slot)
@@ -225,6 +225,19 @@ class Client:
             raise
         self._budget.fine(slot=slot)
         return answer
+
+    def _traced(self, ask: Callable[[], Answer], path: str, *, waited_s: float) -> Answer:
+        """The try itself, counted by what came of it. Its span names the route, never what is in it."""
+        error: Exception | None = None
+        with telemetry.span(f"gitlab {route_of(path)}", waited_s=waited_s) as one:
+            try:
+                return ask()
+            except (Again, TemError) as found:
+                error = found
+                raise
+            finally:
+                self._budget.note(outcome(error))
+                telemetry.note(one, outcome=outcome(error))
 
     def _no_turn(self, slot: Slot) -> GitlabUnavailable:
         if slot.refusal == "late":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +27,7 @@ from apps.collector.route import Route
 from apps.collector.server import Abilities
 from apps.collector.storing import in_groups, reader_of, store, with_last
 from apps.runs.ledger import Progress
+from tem.threads import ThreadPoolExecutor
 
 log = structlog.get_logger(__name__)
 LISTS_AT_ONCE = 4

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -22,6 +21,7 @@ from apps.collector.query_text import query_text
 from apps.collector.reading import Page, Reading, Size, ahead
 from apps.collector.shapes import Reader, Unread, envelope
 from apps.collector.tables import Document
+from tem.threads import ThreadPoolExecutor
 
 _TOO_MUCH = re.compile(
     r"time(?:d )?out|too (?:large|slow|many)|internal server error|try again", re.IGNORECASE

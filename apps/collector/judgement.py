@@ -10,6 +10,7 @@ import msgspec
 from apps.collector.errors import GitlabRefused, GitlabUnavailable, RouteRefused, TokenRefused
 
 TIME_LIMITS = frozenset({408, 502, 504, 524})
+OUTCOMES = ("ok", "unauthorized", "refused", "busy", "slow", "down", "unreadable")
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
 
 
@@ -46,6 +47,25 @@ def verdict(status: int, body: bytes, *, where: str, wait_s: float | None) -> Ex
     if status in (403, 404, 410):
         return GitlabRefused(f"GitLab answered {status}", status=status)
     return RouteRefused(f"GitLab did not take the request ({status})", status=status)
+
+
+def outcome(error: Exception | None) -> str:
+    """What came of a call, in one word of a closed list (OUTCOMES)."""
+    match error:
+        case None:
+            return "ok"
+        case TokenRefused():
+            return "unauthorized"
+        case GitlabRefused():
+            return "refused"
+        case Again(busy=True):
+            return "busy"
+        case Again(slow=True):
+            return "slow"
+        case Again(down=True):
+            return "down"
+        case _:
+            return "unreadable"
 
 
 def decoded(body: bytes, *, kind: str, decode: Callable[[bytes], Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -16,6 +16,7 @@ from apps.collector.client import Client
 from apps.collector.errors import TooComplex, TooSlow
 from apps.collector.shapes import Reader
 from apps.collector.tables import Document, given_for
+from tem.threads import ThreadPoolExecutor
 
 PER_PAGE = 100
 IN_FLIGHT = 2  # requests on their way while a page is being stored; GitLab asks for few GraphQL ones at once

@@ -66,11 +66,13 @@ class SharedBudget:
         patience_s: float,
         fine_since_s: float | None = None,
         after_s: float = 0.0,
+        calls: Mapping[str, int] | None = None,
         now: float | None = None,
     ) -> Slot:
         """A turn for a request under all these limits, in at most `patience_s`; none is taken otherwise.
 
         `fine_since_s`: so long ago this process had its last good answer. `after_s`: no turn before that.
+        `calls`: how many of this process ended how since it last asked.
         """
         told: dict[str, Any] = {
             "limits": [self._plain(limit) for limit in limits],
@@ -78,6 +80,7 @@ class SharedBudget:
             "after": after_s * 1000,
             "process": f"{platform.node()}:{os.getpid()}",
             "lease": PROBE_S * 1000,
+            "calls": dict(calls or {}),
             "soon": SOON_S * self._scale * 1000,
         }
         if fine_since_s is not None:

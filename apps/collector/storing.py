@@ -11,6 +11,7 @@ from apps.collector.reading import Page
 from apps.collector.route import Route
 from apps.collector.shapes import Reader
 from apps.collector.upsert import quarantine, upsert
+from tem import telemetry
 from tem.errors import TemError
 
 GROUP, GROUP_S = 250, 3.0  # documents to a transaction, and how long they may take to arrive
@@ -39,6 +40,21 @@ def store(
     Where a row could not be read nothing is removed: it may be one of those that look absent. `known`: rows
     of recurring tables that were written before; those of this page are added.
     """
+    with telemetry.span("store page", endpoint=endpoint or route.name, documents=len(page.documents)) as one:
+        written = _stored(route, page, project_id, endpoint, snapshot=snapshot, known=known)
+        telemetry.note(one, rows=written)
+    return written
+
+
+def _stored(
+    route: Route,
+    page: Page,
+    project_id: int | None,
+    endpoint: str,
+    *,
+    snapshot: bool,
+    known: set[tuple[str, ...]] | None,
+) -> int:
     written, refused_parents = 0, set[int | None]()
     is_settling = replay.is_needed(project_id)
     for table in route.tables:

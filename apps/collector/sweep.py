@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -45,6 +44,7 @@ from apps.collector.shapes import Unread
 from apps.collector.storing import in_groups, reader_of, store
 from apps.collector.witnesses import Probe
 from apps.runs.ledger import Progress
+from tem.threads import ThreadPoolExecutor
 
 log = structlog.get_logger(__name__)
 DETAILS, UNFINISHED = AGAIN.partition(":")[0], PIPELINES_AGAIN.partition(":")[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,3 +79,17 @@ def cause_of(error: BaseException) -> str:
         seen = inner if isinstance(inner, BaseException) else seen.__cause__ or None
     kind = type(error).__name__
     return f"the connection broke ({kind})"
+
+
+_NUMBER, _FOLDED = (
+    re.compile(r"/[0-9a-f]{40}(?=/|$)|/\d+(?=/|$)"),
+    re.compile(r"/[^/]*%2F[^/]*", re.IGNORECASE),
+)
+
+
+def route_of(path: str) -> str:
+    """A path of the API without ids, SHAs and paths of groups, as spans are called; "graphql" for none."""
+    if not path:
+        return "graphql"
+    plain = urlsplit(path).path.rpartition("/api/v4")[2]
+    return _NUMBER.sub("/:id", _FOLDED.sub("/:path", plain))

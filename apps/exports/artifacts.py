@@ -22,7 +22,7 @@ from apps.exports import disk, summaries
 from apps.exports.files import File, files
 from apps.exports.models import Artifact
 from apps.runs.models import Run
-from tem import clock
+from tem import clock, telemetry
 
 FORMATS = ("json", "csv")
 FOLDER = "daily"
@@ -65,7 +65,8 @@ def write_days(
     folder = Path(directory) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     ready = files(wanted, formats=formats, about=about, history=history)
-    with _sole_writer(), ready as rendered, ThreadPoolExecutor(_STORING) as pool:
+    told = telemetry.span("export", days=len(wanted))
+    with told, _sole_writer(), ready as rendered, ThreadPoolExecutor(_STORING) as pool:
         recover(folder)
         writer = _Writer(folder, about, _standing(wanted), now, step, pool)
         for file in rendered:

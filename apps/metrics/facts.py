@@ -38,7 +38,7 @@ from apps.metrics.models import (
     PlacedProject,
 )  # fmt: skip
 from apps.orgmap.place import OrgMap
-from tem import clock
+from tem import clock, telemetry
 
 SQL = Path(__file__).parent / "sql"
 
@@ -270,7 +270,8 @@ def build_all(projects: Iterable[int], *, anew: bool = False) -> dict[int, Diffe
     again, not only at those of pipelines that changed.
     """
     differences = {project: Difference() for project in projects}
-    with transaction.atomic(), connection.cursor() as cursor:
+    told = telemetry.span("build facts", projects=len(differences))
+    with told as one, transaction.atomic(), connection.cursor() as cursor:
 
         def settle(stage: Stage, *, only: Sequence[int] | None = None) -> None:
             stage.settle(projects=list(differences), into=differences, only=only)
@@ -279,6 +280,7 @@ def build_all(projects: Iterable[int], *, anew: bool = False) -> dict[int, Diffe
         if building := _make(cursor, differences, keep=settle, due=None if anew else due):
             cursor.execute(text("settle.sql"), building.parameters)
         changed_jobs.forget(cursor)
+        telemetry.note(one, rows=sum(difference.rows for difference in differences.values()))
     return differences
 
 

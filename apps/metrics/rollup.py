@@ -19,7 +19,7 @@ from apps.metrics.registry import METRICS
 from apps.metrics.samples import Sample, read
 from apps.metrics.storing import REASONS, Series, store
 from apps.metrics.words import Metric, Window
-from tem import clock
+from tem import clock, telemetry
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ def roll_up(*, first: dt.date, last: dt.date, history_from: dt.date | None) -> i
         return list(folded(metrics, sample, members, metrics[0].window, first, last, history_from))
 
     # One is folded while PostgreSQL reads the next. All are read before a COPY holds the line.
-    with transaction.atomic(), ThreadPoolExecutor(1) as aside:
+    days = (last - first).days + 1
+    with telemetry.span("roll up", days=days), transaction.atomic(), ThreadPoolExecutor(1) as aside:
         making = [aside.submit(fold_them, *one) for one in _samples(first, last)]
         made = (one for done in making for one in done.result())
         return store(made, scopes=list(groups), first=first, last=last)
