@@ -1,4 +1,4 @@
-"""Flower with one more thing on the page of a task: what became of its step, and a button to retry it.
+"""Flower with one more thing on the page of a task: what became of its step, and buttons to steer its run.
 
 `python -m tem.flower OPTIONS` is `celery -A tem flower OPTIONS`, never without a sign-in. Flower knows
 tasks and we know steps; the ids in the task's arguments are all that the two share.
@@ -39,6 +39,8 @@ class Step(NamedTuple):
     state: str
     error: str
     is_lost: bool
+    is_active: bool
+    lost: int
 
 
 class Templates(template.Loader):
@@ -50,7 +52,7 @@ class Templates(template.Loader):
 
 
 class StepView(TaskView):
-    """The page of a task; a POST retries its step."""
+    """The page of a task; a POST retries its step, or all that its run lost, or cancels the run."""
 
     def get_template_path(self) -> str:
         return str(OURS)
@@ -68,7 +70,10 @@ class StepView(TaskView):
         if number is None:
             raise web.HTTPError(400, "This task does no step.")
         who, key = f"{self._person()} in Flower", self.get_argument("key", "")[:36]
-        told = await _in_thread(lambda: retry(number, who=who, key=key))
+        act = ACTS.get(self.get_argument("act", "retry"))
+        if act is None:
+            raise web.HTTPError(400, "A run can be retried, whole or one step of it, and cancelled.")
+        told = await _in_thread(lambda: steer(number, act, who=who, key=key))
         await self._show(task_id, told=told)
 
     async def _show(self, task_id: str, *, told: str = "") -> None:
@@ -106,25 +111,48 @@ def step_of(task: Any) -> int | None:
 
 def look(number: int) -> Step | None:
     """The step as the ledger has it; None when its run has been deleted."""
-    from apps.runs.models import RunStep  # models can be imported once Django is set up
+    from apps.runs.models import Run, RunStep  # models can be imported once Django is set up
     from apps.runs.phases import LEFT_OUT
 
     step = RunStep.objects.select_related("run").filter(pk=number).first()
     if step is None:
         return None
     error = ": ".join(filter(None, (step.error_class, step.error_text)))
-    lost = step.state in LEFT_OUT
-    return Step(step.pk, step.run_id, step.run.kind, str(step), step.state, error, lost)
+    of_run = step.run.steps.filter(state__in=LEFT_OUT).count()
+    is_lost, is_active = step.state in LEFT_OUT, step.run.state == Run.State.ACTIVE
+    what = (step.pk, step.run_id, step.run.kind, str(step), step.state, error)
+    return Step(*what, is_lost=is_lost, is_active=is_active, lost=of_run)
 
 
-def retry(number: int, *, who: str, key: str) -> str:
-    """Retry the step, as every other door does; what to tell the person."""
+def _retry(step: Any, order: Any) -> str:
+    from tem import controls
+
+    return controls.retry_step(step.pk, order=order).answer
+
+
+def _retry_all(step: Any, order: Any) -> str:
+    from tem import controls
+
+    return controls.retry(step.run_id, order=order).answer
+
+
+def _cancel(step: Any, order: Any) -> str:
+    from tem import controls
+
+    return controls.cancel(step.run_id, order=order).answer
+
+
+ACTS: dict[str, Callable[[Any, Any], str]] = {"retry": _retry, "retry-all": _retry_all, "cancel": _cancel}
+
+
+def steer(number: int, act: Callable[[Any, Any], str], *, who: str, key: str) -> str:
+    """Do it to the step or its run, as every other door does; what to tell the person."""
     from apps.runs.errors import NotNow
     from apps.runs.models import RunStep
     from tem import clock, controls
 
     try:
-        return controls.retry_step(number, order=controls.order(who, now=clock.now(), key=key)).answer
+        return act(RunStep.objects.get(pk=number), controls.order(who, now=clock.now(), key=key))
     except (NotNow, RunStep.DoesNotExist) as refusal:
         return str(refusal)
 

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -18,13 +19,14 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from apps.runs import controls as ledger
 from apps.runs.alerts import KINDS
 from apps.runs.errors import NotNow
 from apps.runs.models import Alert, Run, RunAction, RunStep
 from apps.runs.phases import LEFT_OUT
-from tem import clock, controls, deadline
+from tem import clock, controls, deadline, history
 from tem.admin import Large, ReadOnly, one_of
 
 MOST = 200  # of one list action: each is a transaction of its own
@@ -46,6 +48,39 @@ def order(request: HttpRequest, *, part: str = "") -> ledger.Order:
     return controls.order(request.user.get_username(), now=clock.now(), key=key)
 
 
+class StartForm(forms.Form):
+    """What to have the product do once."""
+
+    kind = forms.ChoiceField(
+        choices=[
+            ("incremental", "Incremental: what moved since the last run"),
+            ("recompute", "Recompute: the days from first to last, from what is stored"),
+            ("backfill", "Backfill: collect so many days anew"),
+            ("nightly", "Nightly: as every night"),
+            ("weekly", "Weekly: as on Sundays, in depth"),
+            ("parity", "Parity: ask GitLab again whether we agree"),
+        ],
+        widget=UnfoldAdminSelectWidget,
+    )
+    days = forms.IntegerField(
+        required=False, min_value=1, max_value=history.LONGEST_DAYS, help_text="Of a backfill.",
+        widget=UnfoldAdminIntegerFieldWidget,
+    )  # fmt: skip
+    first = forms.DateField(
+        required=False, widget=UnfoldAdminTextInputWidget(attrs={"type": "date"}),
+        help_text="Of a recompute; empty: the first day of history.",
+    )  # fmt: skip
+    last = forms.DateField(
+        required=False, widget=UnfoldAdminTextInputWidget(attrs={"type": "date"}),
+        help_text="Of a recompute; empty: today.",
+    )  # fmt: skip
+
+    def asked(self) -> dict[str, Any]:
+        """The arguments that the kind has; what was typed for another kind is left out."""
+        own = {"backfill": ("days",), "recompute": ("first", "last")}.get(self.cleaned_data["kind"], ())
+        return {name: self.cleaned_data[name] for name in own if self.cleaned_data[name] is not None}
+
+
 @admin.register(Run)
 class Runs(ReadOnly):
     list_display = ("id", "kind", "slot", "state", "phase", "requested_at", "finished_at", "reason")
@@ -53,10 +88,32 @@ class Runs(ReadOnly):
     search_fields = ("slot", "reason")
     actions = ("retry_lost", "cancel_runs")
     change_form_outer_before_template = "runs/lost.html"
+    list_before_template = "runs/start_link.html"
 
     def get_urls(self) -> list[Any]:
-        ours = path("<int:run_id>/retry/", self.admin_site.admin_view(self.retry_view), name="runs_run_retry")
-        return [ours, *super().get_urls()]
+        view = self.admin_site.admin_view
+        ours = [
+            path("<int:run_id>/retry/", view(self.retry_view), name="runs_run_retry"),
+            path("start/", view(self.start_view), name="runs_run_start"),
+        ]
+        return [*ours, *super().get_urls()]
+
+    def start_view(self, request: HttpRequest) -> HttpResponse:
+        """The form, and what it posts to: the run that it opened or joined is shown."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        form = StartForm(request.POST or None)
+        if form.is_valid():
+            try:
+                run = controls.start(form.cleaned_data["kind"], order=order(request), **form.asked())
+            except (NotNow, history.BadRequest, history.NoHistory) as refusal:
+                form.add_error(None, str(refusal))
+            else:
+                said = "is under way already" if run.joined else "was opened"
+                messages.success(request, f"Run {run.pk} {said}.")
+                return HttpResponseRedirect(reverse("admin:runs_run_change", args=[run.pk]))
+        context = {**self.admin_site.each_context(request), "title": "Start a run", "form": form}
+        return TemplateResponse(request, "runs/start.html", {**context, "key": str(uuid.uuid4())})
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None

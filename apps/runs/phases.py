@@ -45,6 +45,11 @@ select done.run_id, %(phase)s, done.project_id, done.label, 'pending', 0, 0, '',
     on conflict do nothing
 """
 
+_IS_OPEN = """
+select exists (select from run_step
+                where run_id = %(run)s and phase = %(phase)s and state in ('pending', 'leased'))
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Phase:
@@ -78,11 +83,12 @@ def follow(step_id: int, *, run_id: int, phase: str, plan: Plan) -> Next:
     names = [one.name for one in plan]
     after = plan[names.index(phase) + 1 :][:1]
     added = 0
-    if after and after[0].follows == phase:
-        with connection.cursor() as sql:
+    with connection.cursor() as sql:
+        if after and after[0].follows == phase:
             sql.execute(_FOLLOW_ONE, {"phase": after[0].name, "step": step_id})
             added = sql.rowcount
-    is_open = RunStep.objects.filter(run_id=run_id, phase=phase, state__in=OPEN).exists()
+        sql.execute(_IS_OPEN, {"run": run_id, "phase": phase})
+        is_open = sql.fetchone()[0]
     return Next(has_follower=added > 0, may_be_over=not is_open)
 
 

@@ -122,6 +122,16 @@ class TestTheTaskPage:
         action = RunAction.objects.get()
         assert (step.state, action.who, action.asked) == ("pending", "admin in Flower", {"step": step.pk})
 
+    def test_all_that_the_run_lost_is_retried_and_the_run_cancelled(self, flower, step):
+        RunStep.objects.create(run=step.run, phase="collect", project_id=9, state="failed")
+        assert "(2)" in ask(flower + "/task/one", **LOGIN)[1]
+        page = ask(flower + "/task/one", form={"act": "retry-all"}, **LOGIN)[1]
+        assert "2 steps to try again" in page and "Yes, cancel run" in page
+        page = ask(flower + "/task/one", form={"act": "cancel"}, **LOGIN)[1]
+        assert "is cancelled" in page and "run-cancel" not in page
+        assert list(RunAction.objects.order_by("id").values_list("what", flat=True)) == ["retry", "cancel"]
+        assert ask(flower + "/task/one", form={"act": "drop"}, **LOGIN)[0] == HTTPStatus.BAD_REQUEST
+
     def test_a_refusal_is_told(self, flower, step):
         Run.objects.create(kind="nightly", slot="y", state="active", requested_at=clock.now())
         assert "A nightly is under way" in ask(flower + "/task/one", form={}, **LOGIN)[1]

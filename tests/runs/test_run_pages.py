@@ -9,6 +9,7 @@ import pytest
 from django.urls import reverse
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
+from apps.collector.models import Server
 from apps.runs.models import Run, RunAction, RunStep
 from apps.runs.slots import NIGHTLY
 from tem import clock
@@ -152,3 +153,28 @@ def test_admins_move_the_night_and_cannot_give_it_times_that_mean_nothing(admin_
     address = reverse("admin:django_celery_beat_crontabschedule_change", args=[early.pk])
     answer = admin_client.post(address, {**never, "timezone": "Europe/Amsterdam"}, follow=True)
     assert "cannot be" in answer.content.decode()
+
+
+START = reverse("admin:runs_run_start")
+
+
+def test_a_window_is_run_again_from_a_form_once_for_two_clicks(admin_client, broker):
+    assert "Start a run" in admin_client.get(RUNS).content.decode()
+    assert "Start a run" in admin_client.get(START).content.decode()
+    told = {"kind": "recompute", "first": "2025-06-01", "last": "2025-06-05", "days": "9", "key": "k"}
+    assert "Nothing has been collected yet" in admin_client.post(START, told).content.decode()
+    now = dt.datetime(2025, 6, 1, tzinfo=dt.UTC)
+    Server.objects.create(url="https://gitlab.example", history_since=now, probed_at=now)
+    for _ in range(2):
+        answer = admin_client.post(START, told, follow=True)
+    opened = Run.objects.get(kind="recompute")
+    assert f"Run {opened.pk}" in answer.content.decode()
+    assert (opened.parameters["first"], opened.parameters["last"]) == ("2025-06-01", "2025-06-05")
+    (action,) = RunAction.objects.filter(run=opened)
+    assert (action.who, action.asked) == ("admin", {"first": "2025-06-01", "last": "2025-06-05"})
+
+
+def test_the_form_says_what_cannot_be(admin_client, broker):
+    answer = admin_client.post(START, {"kind": "backfill", "days": "9999"}).content.decode()
+    assert "less than or equal to 730" in answer
+    assert not Run.objects.exists()
