@@ -7,11 +7,13 @@ traceback and tried again, five times at most. Nothing is swallowed.
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Callable
 from typing import Any
 
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
+from django.db import OperationalError, connection
 
 from apps.collector.errors import GitlabRefused, GitlabUnavailable, OutOfBudget, TokenRefused
 from apps.runs import ledger, phases
@@ -25,6 +27,7 @@ Work = Callable[[Claim], dict[str, Any] | None]
 """What a step does; it answers the cursor to keep with the finished step, or None to keep what was saved."""
 
 LONGEST_WAIT_S = 900
+DATABASE_WAITS_S = (0.1, 0.5, 1, 2, 4, 8, 16)  # together shorter than a lease
 
 log = structlog.get_logger(__name__)
 
@@ -39,12 +42,24 @@ def attempt(claim: Claim, work: Work) -> None:
         except LostClaim:
             log.info("claim lost")
         except Exception as error:
+            _wait_for_database()
             _enter(claim, error)
 
 
 def _ids(claim: Claim) -> dict[str, Any]:
     """What every line and span of the step bears."""
     return {"run": claim.run_id, "step": claim.step_id, "phase": claim.phase, "project": claim.project_id}
+
+
+def _wait_for_database() -> None:
+    """One that restarts is waited for, or else the step would stand still until its lease has run out."""
+    if not connection.is_usable():
+        connection.close()
+    for wait_s in DATABASE_WAITS_S:
+        try:
+            return connection.ensure_connection()
+        except OperationalError:
+            time.sleep(wait_s)
 
 
 def _enter(claim: Claim, error: Exception) -> None:

@@ -32,16 +32,16 @@ _MORE = {
     "values": "select row(s.key, m.metric, m.window, m.day, m.value, m.n, m.reason)::text "
     "from metric_daily m join metric_scope s on s.id = scope_id",
     "files": "select row(day, format, version, content_sha256)::text from artifact",
-    "steps": "select row(phase, project_id, state, cursor)::text from run_step",
+    "steps": "select row(phase, project_id, state, cursor - 'began')::text from run_step",
     "runs": "select row(kind, slot, state, phase, reason)::text from run",
     "ends": "select row(run_id)::text from run_ended",
 }
 COUNT_ENDS = """
-create temp table run_ended (run_id bigint);
-create function pg_temp.note_end() returns trigger language plpgsql as $$
+create table run_ended (run_id bigint);
+create function note_end() returns trigger language plpgsql as $$
 begin insert into run_ended values (new.id); return null; end $$;
 create trigger note_end after update on run for each row
-  when (old.state = 'active' and new.state <> 'active') execute function pg_temp.note_end();
+  when (old.state = 'active' and new.state <> 'active') execute function note_end();
 """
 """A second end of a run would be a second row, whoever brought it about."""
 
