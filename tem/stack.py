@@ -82,7 +82,7 @@ def demo_variables(home: Path) -> dict[str, str]:
 def up() -> int:
     """The product over the user's GitLab and services, until it is asked to end."""
     home = checked_home(collecting=True)
-    stack = Stack(home, variables=os.environ, grace_s=15)
+    stack = Stack(home, variables=os.environ, grace_s=60)
     with only_one(home), stack.services(), stack.runner:
         stack.prepare()
         address = stack.web(preferred_port=8000)

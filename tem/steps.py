@@ -34,11 +34,13 @@ log = structlog.get_logger(__name__)
 
 def attempt(claim: Claim, work: Work) -> None:
     """Do the work under a lease that is kept alive, and enter in the ledger how it ended."""
+    begun = time.monotonic()
     with ids.during(**_ids(claim)):
         try:
             with telemetry.span(f"step {claim.phase}", attempt=claim.attempt), kept(claim):
                 cursor = work(claim)
             ledger.finish(claim, cursor=cursor, now=clock.now())
+            log.info("step done", attempt=claim.attempt, took_s=round(time.monotonic() - begun, 3))
         except LostClaim:
             log.info("claim lost")
         except Exception as error:

@@ -116,10 +116,16 @@ def test_without_an_address_nothing_is_sent(collector, monkeypatch) -> None:
 
 @pytest.mark.django_db
 def test_a_line_of_a_step_bears_its_ids_and_nobody_elses(gitlab, caplog) -> None:
+    caplog.set_level("INFO")
     run = drain(pipeline.start("backfill", slot="one", now=clock.now(), days=10))
     (line,) = [one.msg for one in caplog.records if "no GraphQL here" in str(one.msg)]
     step = run.steps.get(phase="discover")
     assert (line["run"], line["step"], line["phase"]) == (run.pk, step.pk, "discover")
+    done = [
+        one.msg for one in caplog.records if isinstance(one.msg, dict) and one.msg["event"] == "step done"
+    ]
+    assert sorted(one["step"] for one in done) == sorted(run.steps.values_list("pk", flat=True))
+    assert {one["project"] for one in done if one["phase"] == "collect"} == {101, 102, 103}
     assert ids.bound() == {}
 
 
