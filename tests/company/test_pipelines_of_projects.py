@@ -51,7 +51,10 @@ def test_a_project_with_many_pipelines_is_read_by_itself(gitlab, monkeypatch):
 
 @pytest.mark.parametrize(
     ("told", "instead"),
-    [(b'"jobs":', b'"jobs":5,"x":'), (b'"ref":', b'"ref":{},"x":')],
+    [
+        (b'"jobs":', b'"jobs":5,"x":'),
+        pytest.param(b'"ref":', b'"ref":{},"x":', marks=pytest.mark.soak),
+    ],
     ids=["row", "column"],
 )
 def test_a_project_with_a_pipeline_that_cannot_be_read_is_read_by_itself(gitlab, told, instead):
