@@ -91,6 +91,7 @@ class House:
         folder.mkdir(parents=True)
         self.folder, self.database, self.gitlab = folder, database, gitlab
         self.broker = servers.valkey(folder)
+        self.redis_url = self.broker.url  # where workers look for it
         self._broker: subprocess.Popen[bytes] | None = None
         self.workers: list[subprocess.Popen[bytes]] = []
 
@@ -156,6 +157,10 @@ class House:
         question = "select state, fence, holder from run_step where phase = %s and project_id = %s"
         return self.ask(question, phase, project)[0]  # type: ignore[return-value]
 
+    def claims(self) -> int:
+        """How many there were so far."""
+        return int(self.ask("select coalesce(sum(fence), 0) from run_step")[0][0])
+
     def holder(self, project: int) -> int:
         """The pid of the process that claimed the project's step last."""
         return int(self.step(project)[2].split(":")[1])
@@ -182,7 +187,7 @@ class House:
         variables |= {
             "TEM_HOME": str(self.folder),
             "TEM_DB_CONNECTION": self.database,
-            "TEM_REDIS_URL": self.broker.url,
+            "TEM_REDIS_URL": self.redis_url,
             "TEM_MAX_PARALLELISM": "2",
             "TEM_EMAIL_HASH_KEY": HASH_KEY,
             "TEM_LOG_FORMAT": "json",

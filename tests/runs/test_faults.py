@@ -2,97 +2,37 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import NamedTuple
+import threading
+import time
+from collections.abc import Callable, Iterator
 
-import psycopg
 import pytest
-from django.db import connection
-from django.test import override_settings
 
-from tem import clock, pipeline
-from tests.acceptance.plain_gitlab import TOKEN, serving
-from tests.acceptance.running import queues_of_our_own
-from tests.runs.gate import a_world, drain, wait_until
-from tests.runs.house import HASH_KEY, Gates, House, address_of, furnish, over
-from tests.runs.test_kill import content, differing
+from tests.collector import soaking
+from tests.runs.furnished import Furnished, furnishing, has_ended_well, house
+from tests.runs.gate import wait_until
+from tests.runs.half_open import proxied
+from tests.runs.house import Gates
 
 pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("faults")]
-DAYS = 3
+SHOP = "/projects/103/merge_requests"
 
 
-class Furnished(NamedTuple):
-    """A database to copy, the world that it is about, and what an undisturbed run leaves in a copy."""
-
-    database: str
-    world: dict
-    parameters: dict
-    calm: dict[str, list[str]]
-
-
-@contextmanager
-def copied(name: str, *, template: str) -> Iterator[str]:
-    """The address of a copy of a database, dropped in the end."""
-    with closing(psycopg.connect(address_of("postgres"), autocommit=True)) as admin:
-        admin.execute(f"create database {name} template {template}")
-        try:
-            yield address_of(name)
-        finally:
-            admin.execute(f"drop database {name} with (force)")
-
-
-def asking(address: str):
-    def ask(question: str) -> list[tuple]:
-        with closing(psycopg.connect(address, autocommit=True)) as link:
-            return link.execute(question).fetchall()
-
-    return ask
+def took_s(is_so: Callable[[], bool], *, within_s: float) -> int:
+    """Whole seconds until it was so, at most so many."""
+    began = time.monotonic()
+    wait_until(is_so, seconds=within_s)
+    took = round(time.monotonic() - began)
+    assert took <= within_s
+    return took
 
 
 @pytest.fixture(scope="module")
 def furnished(django_db_setup, django_db_blocker, tmp_path_factory) -> Iterator[Furnished]:
-    ours, folder = connection.settings_dict["NAME"], tmp_path_factory.mktemp("calm")
-    world = a_world(clock.midnight(clock.day_of(clock.now()) - dt.timedelta(days=1)))
-    name = f"{ours}_faults_{os.getpid()}"
-    with django_db_blocker.unblock():
-        connection.close()
-        with copied(name, template=ours):
-            with over(name):
-                furnish(folder / "org.yaml")
-            with (
-                copied(f"{name}_calm", template=name) as calm,
-                over(f"{name}_calm"),
-                serving(world) as address,
-            ):
-                told = {"GITLAB_URL": address, "GITLAB_TOKEN": TOKEN, "TEM_EXPORT_DIR": folder / "exports"}
-                with override_settings(TEM_EMAIL_HASH_KEY=HASH_KEY, **told), queues_of_our_own():
-                    run = drain(pipeline.start("backfill", slot="calm", now=clock.now(), days=DAYS))
-                connection.close()
-                assert run.state == "done", run.reason
-                found = content(asking(calm))
-            yield Furnished(name, world, run.parameters, found)
-
-
-@contextmanager
-def house(furnished: Furnished, world: dict, folder: Path) -> Iterator[House]:
-    with (
-        copied(f"{furnished.database}_house", template=furnished.database) as database,
-        serving(world) as gitlab,
-        House(folder / "house", database=database, gitlab=gitlab) as ours,
-    ):
-        yield ours
-
-
-def has_ended_well(ours: House, furnished: Furnished) -> None:
-    wait_until(lambda: ours.state()[0] != "active", seconds=60)
-    assert ours.state() == ("done", "")
-    assert ours.ask("select count(*) from run_ended") == [(1,)]
-    assert differing(content(ours.ask), furnished.calm) == {}
+    with django_db_blocker.unblock(), furnishing(tmp_path_factory.mktemp("calm")) as found:
+        yield found
 
 
 def test_a_run_gets_over_everything_that_can_fail_around_it(furnished, tmp_path):
@@ -129,3 +69,83 @@ def test_a_run_gets_over_everything_that_can_fail_around_it(furnished, tmp_path)
         world.open(shop)
         wait_until(lambda: "claim lost" in ours.said())
         has_ended_well(ours, furnished)
+
+
+class TestBars:
+    """With the patience of the real product."""
+
+    pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
+
+    def test_a_broker_whose_lines_are_half_open_is_met_again_within_90_s(self, furnished, tmp_path):
+        world = Gates(furnished.world, SHOP)
+        with house(furnished, world, tmp_path) as ours, proxied(ours.broker.port) as line:
+            ours.redis_url = ours.broker.url.replace(f":{ours.broker.port}/", f":{line.port}/")
+            ours.open_run(furnished.parameters)
+            ours.worker()
+            world.wait_for(SHOP)
+            assert line.freeze() > 0
+            claims = ours.claims()
+            world.open(SHOP)
+            told = took_s(lambda: ours.claims() > claims, within_s=90)
+            has_ended_well(ours, furnished, within_s=120)
+        soaking.keep("half_open_lines", {"seconds_to_next_claim": told})
+
+    def test_a_broker_that_was_away_for_30_s_costs_one_reconcile_more(self, furnished, tmp_path):
+        world = Gates(furnished.world, SHOP)
+        with house(furnished, world, tmp_path) as ours:
+            ours.open_run(furnished.parameters)
+            ours.worker()
+            world.wait_for(SHOP)
+            ours.kill_broker(with_its_file=True)
+            world.open(SHOP)
+            threading.Event().wait(30)
+            claims = ours.claims()
+            ours.start_broker()
+            told = took_s(lambda: ours.claims() > claims, within_s=60)
+            has_ended_well(ours, furnished, within_s=120)
+        soaking.keep("broker_away", {"seconds_to_next_claim": told})
+
+    def test_a_worker_asked_to_end_gives_its_step_to_the_next_within_90_s(self, furnished, tmp_path):
+        world = Gates(furnished.world, SHOP)
+        with house(furnished, world, tmp_path) as ours:
+            ours.open_run(furnished.parameters)
+            leaving = ours.worker()
+            world.wait_for(SHOP)
+            fence = ours.step(103)[1]
+            ours.worker()
+            leaving.send_signal(signal.SIGTERM)
+            told = took_s(lambda: ours.step(103)[1] > fence, within_s=90)
+            world.open(SHOP)
+            leaving.wait(timeout=60)
+            has_ended_well(ours, furnished, within_s=120)
+        soaking.keep("asked_to_end", {"seconds_to_next_claim": told})
+
+    def test_a_worker_killed_with_all_its_children_is_stood_in_for_within_90_s(self, furnished, tmp_path):
+        world = Gates(furnished.world, SHOP)
+        with house(furnished, world, tmp_path) as ours:
+            ours.open_run(furnished.parameters)
+            dying = ours.worker()
+            world.wait_for(SHOP)
+            fence = ours.step(103)[1]
+            ours.worker()
+            dying.kill()
+            told = took_s(lambda: ours.step(103)[1] > fence, within_s=90)
+            world.open(SHOP)
+            has_ended_well(ours, furnished, within_s=120)
+        soaking.keep("killed_worker", {"seconds_to_next_claim": told})
+
+    def test_a_child_that_stands_still_past_its_lease_is_refused(self, furnished, tmp_path):
+        world = Gates(furnished.world, SHOP)
+        with house(furnished, world, tmp_path) as ours:
+            ours.open_run(furnished.parameters)
+            ours.worker()
+            world.wait_for(SHOP)
+            zombie, fence = ours.holder(103), ours.step(103)[1]
+            os.kill(zombie, signal.SIGSTOP)
+            told = took_s(lambda: ours.step(103)[1] > fence, within_s=90)
+            wait_until(lambda: ours.step(103)[0] == "done")
+            os.kill(zombie, signal.SIGCONT)
+            world.open(SHOP)
+            wait_until(lambda: "claim lost" in ours.said())
+            has_ended_well(ours, furnished, within_s=120)
+        soaking.keep("stood_still", {"seconds_to_next_claim": told})
