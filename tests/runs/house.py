@@ -179,12 +179,10 @@ class House:
 
     # --- workers ----------------------------------------------------------------------------------
 
-    def worker(self, *, app: str = "tem") -> subprocess.Popen[bytes]:
-        """One more; two steps at a time. Its log is worker-N.log."""
-        variables = {
-            name: value for name, value in os.environ.items() if not name.startswith(("TEM_", "GITLAB_"))
-        }
-        variables |= {
+    def variables(self) -> dict[str, str]:
+        """What the product's processes see of the environment."""
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(("TEM_", "GITLAB_"))}
+        return ours | {
             "TEM_HOME": str(self.folder),
             "TEM_DB_CONNECTION": self.database,
             "TEM_REDIS_URL": self.redis_url,
@@ -195,13 +193,28 @@ class House:
             "GITLAB_API_TOKEN": TOKEN,
             "REMAP_SIGTERM": "SIGQUIT",
         }
+
+    def prepare(self) -> None:
+        """What `manage.py prepare` does to an empty database."""
+        (self.folder / "org.yaml").write_text(ORG_FILE)
+        subprocess.run(
+            [sys.executable, "manage.py", "prepare"],
+            cwd=embedded.CHECKOUT,
+            env=self.variables() | {"TEM_ORG_FILE": str(self.folder / "org.yaml")},
+            check=True,
+            capture_output=True,
+        )
+        self.ask(COUNT_ENDS)
+
+    def worker(self, *, app: str = "tem") -> subprocess.Popen[bytes]:
+        """One more; two steps at a time. Its log is worker-N.log."""
         number = len(self.workers)
         command = [sys.executable, "-m", "celery", "-A", app, "worker", "-Q", "collect,compute,export,ops"]
         with (self.folder / f"worker-{number}.log").open("wb") as log:
             process = subprocess.Popen(
                 [*command, "--hostname", f"{number}@%h", *QUIET],
                 cwd=embedded.CHECKOUT,
-                env=variables,
+                env=self.variables(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
