@@ -1,4 +1,4 @@
-"""Faults of every kind at any moment, several in a run, seeded: each run ends once, and as a calm one does."""
+"""Faults of every kind at any moment, several in a run, seeded: each run ends once, as a calm one does."""
 
 from __future__ import annotations
 
