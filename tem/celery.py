@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from typing import Any
 
 from celery import Celery
@@ -71,6 +72,8 @@ app.autodiscover_tasks(["tem"], related_name="pipeline")
 app.autodiscover_tasks(["tem"], related_name="watch")
 
 KEPT_S = 60  # a database connection of a pool child
+LOOKED_AT_S = 0.25  # steps that follow each other so closely need not ask each time whether it is still there
+_looked = {"at": 0.0}
 
 
 @worker_process_init.connect
@@ -99,7 +102,9 @@ def look_at_connection(**_: Any) -> None:
     """
     from django.db import connection
 
-    connection.close_if_unusable_or_obsolete()
+    if connection.errors_occurred or time.monotonic() - _looked["at"] > LOOKED_AT_S:
+        connection.close_if_unusable_or_obsolete()
+    _looked["at"] = time.monotonic()
 
 
 @beat_init.connect

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -153,15 +154,13 @@ def claim(step_id: int, *, now: dt.datetime) -> Claim | None:
         "until": now + LEASE,
         "attempts": ATTEMPTS,
     }
+    # A statement that stands alone needs no transaction around it: that would be two more trips.
+    alone = transaction.atomic() if connection.in_atomic_block else nullcontext()
     try:
-        with transaction.atomic(), connection.cursor() as sql:
+        with alone, connection.cursor() as sql:
             sql.execute(_CLAIM, {**wanted, "is_counted": False})
             row = sql.fetchone()
-            if row is None:
-                sql.execute(_LINE_UP, wanted)
-                if sql.rowcount:
-                    sql.execute(_CLAIM, {**wanted, "is_counted": True})
-                    row = sql.fetchone()
+        row = row or _claim_in_line(wanted)
     except IntegrityError:  # somebody else's claim for the same project won by a hair
         return None
     if row is None:
@@ -169,6 +168,17 @@ def claim(step_id: int, *, now: dt.datetime) -> Claim | None:
     names = ("step_id", "run_id", "project_id", "label", "phase", "fence", "attempt", "kind", "is_limited")
     *plain, cursor, parameters = row
     return Claim(**dict(zip(names, plain, strict=True)), cursor=_read(cursor), parameters=_read(parameters))
+
+
+def _claim_in_line(wanted: dict[str, Any]) -> tuple[Any, ...] | None:
+    """The row of a claim for a run that may have few steps at once; None for any other run."""
+    with transaction.atomic(), connection.cursor() as sql:
+        sql.execute(_LINE_UP, wanted)
+        if not sql.rowcount:
+            return None
+        sql.execute(_CLAIM, {**wanted, "is_counted": True})
+        row: tuple[Any, ...] | None = sql.fetchone()
+        return row
 
 
 def _read(value: Any) -> dict[str, Any]:
