@@ -1,6 +1,9 @@
 """The Django app that carries TEM's own commands."""
 
 from django.apps import AppConfig
+from django.db.backends.signals import connection_created
+
+from tem.lines import have_server_look
 
 
 class TemConfig(AppConfig):
@@ -10,3 +13,5 @@ class TemConfig(AppConfig):
     def ready(self) -> None:
         # `shared_task` binds to the current Celery app: it has to exist in every Django process.
         from tem import celery  # noqa: F401  (imported for its effect)
+
+        connection_created.connect(have_server_look)

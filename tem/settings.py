@@ -5,7 +5,7 @@ import os
 
 import environ
 
-from tem import embedded
+from tem import embedded, lines
 from tem.environment import CHECKOUT, Environment, home_from, kept_secret
 
 env = Environment(os.environ)
@@ -57,7 +57,7 @@ DATABASES = {
         "ATOMIC_REQUESTS": False,
     }
 }
-DATABASES["default"]["OPTIONS"] = {**DATABASES["default"].get("OPTIONS", {}), "pool": False}
+DATABASES["default"]["OPTIONS"] = {**lines.OURS, **DATABASES["default"].get("OPTIONS", {}), "pool": False}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TEM_REDIS_URL = _given_redis or _embedded.redis_url
 # Two installations on one Redis must not eat each other's messages.
