@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,12 @@ create trigger note_end after update on run for each row
 """A second end of a run would be a second row, whoever brought it about."""
 
 
+LONG, ONE = "collect", 102  # the longest step; of three projects, that one's is enough for `make test`
+
+Disturb = Callable[[RunStep], int]
+"""Does a step with trouble, answers how often there was some; the step may be done afterwards or not."""
+
+
 def fingerprint() -> dict[str, str]:
     """By table a hash of its rows without the columns that say when and by whom they were written."""
     with connection.cursor() as sql:
@@ -81,6 +88,39 @@ def take_over(step: RunStep) -> None:
 def next_step(run: Run) -> RunStep | None:
     """The next one that may be done."""
     return RunStep.objects.filter(run=run, state="pending").order_by("id").first()
+
+
+def a_run(kind: str, **asked: int) -> Run:
+    """A run, opened; with a backfill, the first, ends begin to be counted."""
+    if kind == "backfill":
+        with connection.cursor() as sql:
+            sql.execute(COUNT_ENDS)
+    return pipeline.start(kind, slot=f"crashes of a {kind}", now=clock.now(), **asked)
+
+
+def name_of(step: RunStep) -> str:
+    """The phase, and the project if it is of one."""
+    return f"{step.phase} {step.project_id or ''}".strip()
+
+
+def through(
+    run: Run, disturb: Disturb, *, but: Callable[[RunStep], bool] = lambda step: False
+) -> Counter[str]:
+    """The whole run, each step `but` those with trouble; how often there was some, by step."""
+    counts: Counter[str] = Counter()
+    while step := next_step(run):
+        if not but(step):
+            counts[name_of(step)] += disturb(step)
+        if next_step(run) == step:
+            do(step)
+    run.refresh_from_db()
+    assert (run.state, run.reason) == ("done", "")
+    return counts
+
+
+def is_long(step: RunStep) -> bool:
+    """Whether `make test` leaves it alone."""
+    return step.phase == LONG and step.project_id != ONE
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -11,82 +10,29 @@ import pytest
 from django.db import connection
 from structlog.testing import capture_logs
 
-from apps.exports import artifacts, disk
-from apps.exports.models import Artifact
+from apps.exports import artifacts
 from apps.runs.ledger import ATTEMPTS
-from apps.runs.models import Run, RunStep
-from tem import clock, pipeline
+from apps.runs.models import RunStep
 from tests.collector import soaking
 from tests.runs.crashes import (
-    COUNT_ENDS,
     Doom,
+    a_run,
     at_each_commit,
     differing,
     do,
     fingerprint,
     free,
-    next_step,
+    is_long,
+    name_of,
     take_over,
+    through,
     undone,
 )
 
 pytestmark = pytest.mark.django_db
 SEED = 1
-LONG, ONE = "collect", 102  # the longest step; of three projects, that one's is enough for `make test`
 OVERTAKEN = ("discover", "collect 102", "compute 103", "roll_up", "export")
 KILLS_IN_A_ROW = ATTEMPTS - 1
-
-Disturb = Callable[[RunStep], int]
-"""Does a step with trouble, answers how often there was some; the step may be done afterwards or not."""
-
-
-@pytest.fixture
-def run(gitlab) -> Run:
-    return a_run("backfill", days=3)
-
-
-def a_run(kind: str, **asked: int) -> Run:
-    if kind == "backfill":
-        with connection.cursor() as sql:
-            sql.execute(COUNT_ENDS)
-    return pipeline.start(kind, slot=f"crashes of a {kind}", now=clock.now(), **asked)
-
-
-@pytest.fixture
-def are_whole(settings) -> Callable[[], bool]:
-    """Whether each version of a file that stands is on disk, byte for byte, with nothing half made beside."""
-
-    def look() -> bool:
-        newest = {(row.day, row.format): row for row in Artifact.objects.order_by("version")}
-        names = {f"{day}.{form}": row.sha256 for (day, form), row in newest.items()}
-        paths = [path for path in (settings.TEM_EXPORT_DIR / "daily").glob("*") if path.is_file()]
-        found = {path.name: disk.digest_of(path) for path in paths}
-        return names.items() <= found.items() and not [name for name in found if name.endswith(".tmp")]
-
-    return look
-
-
-def name_of(step: RunStep) -> str:
-    return f"{step.phase} {step.project_id or ''}".strip()
-
-
-def through(
-    run: Run, disturb: Disturb, *, but: Callable[[RunStep], bool] = lambda step: False
-) -> Counter[str]:
-    """The whole run, each step `but` those with trouble; how often there was some, by step."""
-    counts: Counter[str] = Counter()
-    while step := next_step(run):
-        if not but(step):
-            counts[name_of(step)] += disturb(step)
-        if next_step(run) == step:
-            do(step)
-    run.refresh_from_db()
-    assert (run.state, run.reason) == ("done", "")
-    return counts
-
-
-def is_long(step: RunStep) -> bool:
-    return step.phase == LONG and step.project_id != ONE
 
 
 class TestAfterEachCommit:
