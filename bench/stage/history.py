@@ -41,8 +41,9 @@ def fill(*, projects: int = PROJECTS, share: float = 1.0, first: int = 0) -> flo
                 "days": DAYS,
             },
         )
-        # As they stand some minutes after they came: or what is measured has a vacuum beside it.
+        # As they stand some minutes after they came: or what is measured has a vacuum beside it, and the disk.
         cursor.execute(f"vacuum (analyze) {', '.join((*RAW, 'dim_user'))}")
+        cursor.execute("checkpoint")
     return time.perf_counter() - begun
 
 

@@ -27,7 +27,7 @@ pipeline as (
       from stage
      group by project_id, pipeline_id
 ),
-list as (
+list as materialized (  -- or each list would be looked through once a pipeline
     select jobs, cardinality(names) > (select count(distinct name) from unnest(names) name) as is_retried
       from (select jobs, string_to_array(jobs, chr(31)) as names from pipeline group by jobs) several
 )
