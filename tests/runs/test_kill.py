@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import redis
 from django.conf import settings
 from django.db import connection
 
@@ -156,6 +157,19 @@ def is_gone(pid: int) -> bool:
     return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
 
 
+SECRETS = (TOKEN, HASH_KEY, "ann@example.org")
+
+
+def spilt(ours: Installation) -> list[str]:
+    """Where a secret or an address lies that should lie nowhere: files and logs, tables, the broker."""
+    told = {str(path): path.read_bytes() for path in ours.folder.rglob("*") if path.is_file()}
+    for (name,) in ours.ask("select tablename from pg_tables where schemaname = 'public'"):
+        told[name] = "\n".join(row for (row,) in ours.ask(f"select t::text from {name} t")).encode()
+    broker = redis.Redis.from_url(settings.TEM_REDIS_URL)
+    told |= {str(key): key + (broker.dump(key) or b"") for key in broker.scan_iter()}
+    return [where for where, content in told.items() for secret in SECRETS if secret.encode() in content]
+
+
 def test_a_killed_pool_child_is_replaced_and_its_step_done_again(prepared, world, undisturbed, tmp_path):
     world.at = HELD_AT
     with serving(world) as address, _installed(prepared, tmp_path / "child") as ours:
@@ -166,6 +180,8 @@ def test_a_killed_pool_child_is_replaced_and_its_step_done_again(prepared, world
         said, _ = run.communicate()
         assert run.returncode == 0, said
         assert ours.ask("select attempt from run_step where phase = 'collect' and project_id = 102") == [(2,)]
+        assert any("step done" in log.read_text() for log in ours.folder.rglob("*.log"))
+        assert spilt(ours) == []
         assert differing(content(ours.ask), undisturbed) == {}
 
 
