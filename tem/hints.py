@@ -35,11 +35,13 @@ def send(steps: Sequence[Due], *, doors: Mapping[str, Door]) -> None:
         return
     try:
         full = _full(Counter(doors[step.phase].queue for step in steps if step.again))
-        for step in steps:
-            task, queue = doors[step.phase]
-            if not (step.again and queue in full):
-                ids = {"run_id": step.run_id, "step_id": step.step_id}
-                task.apply_async(kwargs=ids, queue=queue, retry=True, retry_policy=ONCE_MORE)
+        with current_app.producer_or_acquire() as producer:
+            for step in steps:
+                task, queue = doors[step.phase]
+                if not (step.again and queue in full):
+                    ids = {"run_id": step.run_id, "step_id": step.step_id}
+                    told = {"retry": True, "retry_policy": ONCE_MORE, "producer": producer}
+                    task.apply_async(kwargs=ids, queue=queue, **told)
     except OperationalError as error:
         log.warning("the broker is away: steps wait in the ledger", error=str(error), steps=len(steps))
 

@@ -51,6 +51,16 @@ select exists (select from run_step
 """
 
 
+_OPEN = """
+insert into run_step (run_id, phase, project_id, label, state, attempt, fence, holder, cursor,
+                      rows, requests, error_class, error_text)
+select %(run)s, %(phase)s, id, label, 'pending', 0, 0, '', '{}', 0, 0, '', ''
+  from unnest(%(ids)s::bigint[], %(labels)s::text[]) with ordinality as project(id, label, place)
+ order by place
+    on conflict do nothing
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Phase:
     """A phase of a plan: one step for all, or one for each of `projects()`, asked when it opens.
@@ -134,11 +144,10 @@ def _add_followers(run: Run, phase: Phase) -> None:
 
 
 def _add(run: Run, phase: Phase, projects: Mapping[Any, str]) -> None:
-    steps = [
-        RunStep(run=run, phase=phase.name, project_id=project, label=label)
-        for project, label in projects.items()
-    ]
-    RunStep.objects.bulk_create(steps, ignore_conflicts=True)
+    told: dict[str, Any] = {"run": run.pk, "phase": phase.name}
+    told |= {"ids": list(projects), "labels": list(projects.values())}
+    with connection.cursor() as sql:
+        sql.execute(_OPEN, told)
 
 
 def _obstacle(run: Run, phase: Phase) -> str:
