@@ -136,7 +136,7 @@ def _course(ends: Mapping[str, dt.datetime], *, begun: dt.datetime, phases: Sequ
 
 
 def _standing(run: Run, *, phases: Sequence[str], now: dt.datetime) -> Standing:
-    phase = run.phase or phases[0]
+    phase = run.phase if run.phase in phases else phases[0]
     position = list(phases).index(phase)
     before = run.steps.filter(phase__in=phases[:position]).aggregate(at=Max("finished_at"))["at"]
     counted = run.steps.filter(phase=phase).aggregate(
