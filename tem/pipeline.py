@@ -1,4 +1,4 @@
-"""The whole product on one screen. Read this first.
+"""The whole product on one screen. Read this first; then `tem.work`, what is done in each phase.
 
 A run goes through the phases of its plan; a phase is one step for all projects, or one for each.
 Steps are rows of the ledger (`apps.runs`). The Celery tasks below are hints that a step is due: they
@@ -14,26 +14,13 @@ from typing import Any
 
 from celery import shared_task
 from celery.signals import worker_process_init, worker_ready
-from django.conf import settings
-from django.db import transaction
 
-from apps.collector import discover, people
-from apps.collector.client import Client
-from apps.collector.collect import collect
-from apps.collector.sweep import sweep
-from apps.exports import artifacts
-from apps.metrics import parity, quality
-from apps.metrics.drift import check_drift
-from apps.metrics.facts import build, deliver
-from apps.metrics.placement import place_all
-from apps.metrics.rollup import roll_up
-from apps.orgmap.place import OrgMap
 from apps.runs import ledger, phases, slots
 from apps.runs import reconcile as keeper
 from apps.runs.ledger import Claim
 from apps.runs.models import Run
 from apps.runs.phases import Phase, Plan
-from tem import clock, hints, history
+from tem import clock, hints, history, work
 from tem.hints import Door
 from tem.processes import tie_to_parent
 from tem.steps import Work, attempt
@@ -85,105 +72,6 @@ def start(kind: str, *, slot: str, now: dt.datetime, **asked: Any) -> Run:
     return run
 
 
-# --- the work of each phase: one call into a room, and what the ledger should remember of it -------
-
-
-def discover_all(step: Claim) -> None:
-    client, groups = Client.from_settings(), OrgMap.load().root_groups
-    discover.discover(client=client, now=clock.now(), since=history.since(step), root_groups=groups)
-    step.save(requests=client.requests)  # only now: whatever is saved counts as getting somewhere
-
-
-def place_projects(step: Claim) -> None:
-    """A change of placement or rules touches every day of history."""
-    with transaction.atomic():
-        before = history.placement()
-        place_all(org=OrgMap.load())
-        if before != history.placement():
-            step.save(cursor={"all": True})
-
-
-def sweep_groups(step: Claim) -> None:
-    """A few requests for whole groups, so that projects at rest need none."""
-    client, groups, how = Client.from_settings(), OrgMap.load().root_groups, history.thoroughness(step)
-    began = sweep(client=client, root_groups=groups, step=step, reread=how.reread, again=how.again)
-    step.save(cursor={"began": began.isoformat()})
-
-
-def collect_one(step: Claim) -> None:
-    since, how = history.since(step), history.thoroughness(step)
-    client = Client.from_settings()
-    collect(history.project_of(step), client=client, since=since, step=step, thoroughness=how)
-
-
-def compute_one(step: Claim) -> None:
-    """The build and the days that it touched are stored together, or a crash would forget the days."""
-    with transaction.atomic():
-        difference = build(history.project_of(step), anew=step.kind == "recompute")
-        step.save(cursor=history.noted(step, history.span_of(difference)))
-
-
-def link_people(step: Claim) -> None:
-    """Names that came with other projects, and what they change."""
-    project = history.project_of(step)
-    with transaction.atomic():
-        people.link_by_address(project)
-        step.save(cursor=history.noted(step, history.span_of(build(project))))
-
-
-def deliver_issues(step: Claim) -> None:
-    """Which deployment brought each issue to production; the days that this touches are stored with it."""
-    with transaction.atomic():
-        step.save(cursor=history.noted(step, history.span_of(deliver())))
-
-
-def roll_up_days(step: Claim) -> None:
-    """Every day that the computed differences touch, with those that a run before us left behind."""
-    history.close_collection(step, now=clock.now())
-    with transaction.atomic():
-        changes = history.changes(step.run_id)
-        span = history.to_roll_up(step, changes)
-        rows = roll_up(first=span.first, last=span.last, history_from=history.start())
-        history.forget(changes)
-        step.save(rows=rows, cursor=span.as_cursor())
-
-
-def export_days(step: Claim) -> None:
-    """Complete days only: today's values are provisional and are shown, not published."""
-    artifacts.write_days(
-        history.to_export(step),
-        directory=settings.TEM_EXPORT_DIR,
-        run=Run.objects.get(pk=step.run_id),
-        step=step,
-        now=clock.now(),
-    )
-
-
-def compare_facts(step: Claim) -> dict[str, Any]:
-    """A twentieth of the projects from scratch, beside what stands."""
-    yesterday = dt.date.fromisoformat(step.parameters["today"]) - dt.timedelta(days=1)
-    seed = Run.objects.get(pk=step.run_id).slot
-    found = check_drift(run_id=step.run_id, seed=seed, day=yesterday, now=clock.now())
-    return {"differences": found}
-
-
-def ask_again(step: Claim) -> dict[str, Any]:
-    """What we hold beside what GitLab says by another route."""
-    client, seed = Client.from_settings(), Run.objects.get(pk=step.run_id).slot
-    found = parity.check_parity(run_id=step.run_id, seed=seed, client=client, now=clock.now())
-    step.save(requests=client.requests)
-    return {"agreeing": found.agreeing, "checks": found.checks} if found else {}
-
-
-def check(step: Claim) -> dict[str, Any]:
-    """What the run can say about itself at its end."""
-    seen, settled = discover.coverage(now=clock.now()), parity.settle()
-    findings = quality.findings(history.findings_before(step))
-    state = quality.quality().state
-    told = {"quality": state, "settled": settled, "findings": findings}
-    return {"active": seen.active, "included": seen.included, **told}
-
-
 # --- the tasks: doors. A hint for one step of the ledger ------------------------------------------
 
 SHORT = {"acks_late": True, "reject_on_worker_lost": True}
@@ -191,79 +79,29 @@ LONG = {**SHORT, "soft_time_limit": 1500, "time_limit": 1620}  # below the broke
 TIMER_S = 5.0
 
 
-@shared_task(name="tem.pipeline.discover", **SHORT)
-def discover_task(*, run_id: int, step_id: int) -> None:
-    take(step_id, discover_all)
+def door(phase: str, do: Work, *, queue: str, limits: dict[str, Any]) -> Door:
+    """The task that does the steps of a phase."""
 
+    @shared_task(name=f"tem.pipeline.{phase}", **limits)
+    def task(*, run_id: int, step_id: int) -> None:
+        take(step_id, do)
 
-@shared_task(name="tem.pipeline.place", **SHORT)
-def place_task(*, run_id: int, step_id: int) -> None:
-    take(step_id, place_projects)
-
-
-@shared_task(name="tem.pipeline.sweep", **SHORT)
-def sweep_task(*, run_id: int, step_id: int) -> None:
-    take(step_id, sweep_groups)
-
-
-@shared_task(name="tem.pipeline.collect", **SHORT)
-def collect_task(*, run_id: int, step_id: int) -> None:
-    take(step_id, collect_one)
-
-
-@shared_task(name="tem.pipeline.compute", **LONG)
-def compute_task(*, run_id: int, step_id: int) -> None:
-    take(step_id, compute_one)
-
-
-@shared_task(name="tem.pipeline.link", **LONG)
-def link_task(*, run_id: int, step_id: int) -> None:
-    take(step_id, link_people)
-
-
-@shared_task(name="tem.pipeline.deliver", **LONG)
-def deliver_task(*, run_id: int, step_id: int) -> None:
-    take(step_id, deliver_issues)
-
-
-@shared_task(name="tem.pipeline.roll_up", **LONG)
-def roll_up_task(*, run_id: int, step_id: int) -> None:
-    take(step_id, roll_up_days)
-
-
-@shared_task(name="tem.pipeline.drift", **LONG)
-def drift_task(*, run_id: int, step_id: int) -> None:
-    take(step_id, compare_facts)
-
-
-@shared_task(name="tem.pipeline.parity", **LONG)
-def parity_task(*, run_id: int, step_id: int) -> None:
-    take(step_id, ask_again)
-
-
-@shared_task(name="tem.pipeline.export", **LONG)
-def export_task(*, run_id: int, step_id: int) -> None:
-    take(step_id, export_days)
-
-
-@shared_task(name="tem.pipeline.check", **SHORT)
-def check_task(*, run_id: int, step_id: int) -> None:
-    take(step_id, check)
+    return Door(task, queue=queue)
 
 
 DOORS = {
-    "discover": Door(discover_task, queue="collect"),
-    "place": Door(place_task, queue="compute"),
-    "sweep": Door(sweep_task, queue="collect"),
-    "collect": Door(collect_task, queue="collect"),
-    "compute": Door(compute_task, queue="compute"),
-    "link": Door(link_task, queue="compute"),
-    "deliver": Door(deliver_task, queue="compute"),
-    "roll_up": Door(roll_up_task, queue="compute"),
-    "drift": Door(drift_task, queue="compute"),
-    "parity": Door(parity_task, queue="collect"),
-    "export": Door(export_task, queue="export"),
-    "check": Door(check_task, queue="ops"),
+    "discover": door("discover", work.discover_all, queue="collect", limits=SHORT),
+    "place": door("place", work.place_projects, queue="compute", limits=SHORT),
+    "sweep": door("sweep", work.sweep_groups, queue="collect", limits=SHORT),
+    "collect": door("collect", work.collect_one, queue="collect", limits=SHORT),
+    "compute": door("compute", work.compute_one, queue="compute", limits=LONG),
+    "link": door("link", work.link_people, queue="compute", limits=LONG),
+    "deliver": door("deliver", work.deliver_issues, queue="compute", limits=LONG),
+    "roll_up": door("roll_up", work.roll_up_days, queue="compute", limits=LONG),
+    "drift": door("drift", work.compare_facts, queue="compute", limits=LONG),
+    "parity": door("parity", work.ask_again, queue="collect", limits=LONG),
+    "export": door("export", work.export_days, queue="export", limits=LONG),
+    "check": door("check", work.check, queue="ops", limits=SHORT),
 }
 
 

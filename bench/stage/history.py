@@ -41,7 +41,7 @@ def fill(*, projects: int = PROJECTS, share: float = 1.0, first: int = 0) -> flo
                 "days": DAYS,
             },
         )
-        # As they stand some minutes after they came: or what is measured has a vacuum beside it, and the disk.
+        # As they stand some minutes after they came: or vacuum and disk have work beside what is measured.
         cursor.execute(f"vacuum (analyze) {', '.join((*RAW, 'dim_user'))}")
         cursor.execute("checkpoint")
     return time.perf_counter() - begun
