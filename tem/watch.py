@@ -10,6 +10,7 @@ import threading
 from contextlib import suppress
 from typing import Any
 
+import structlog
 from celery import shared_task
 from celery.signals import worker_ready
 from django.db import DatabaseError, connection
@@ -17,6 +18,7 @@ from django.db import DatabaseError, connection
 from apps.runs import alerts, slots
 from tem import clock, deadline, history, notify, tokens
 
+log = structlog.get_logger(__name__)
 EVERY_S = 30.0
 PATIENCE = dt.timedelta(minutes=10)  # a slot that is due for so long while we look on is opened by nobody
 
@@ -56,8 +58,21 @@ class Watch:
         """A thread's whole life; a database that is away is met again at the next turn."""
         while not over.wait(EVERY_S):
             with suppress(DatabaseError):
-                self.look(now=clock.now())
+                self.turn(now=clock.now())
             connection.close()
+
+    def turn(self, *, now: dt.datetime) -> None:
+        """One look. What nobody expected is told of like anything else: a watcher that ends tells nobody."""
+        try:
+            self.look(now=now)
+        except DatabaseError:
+            raise
+        except Exception as error:
+            log.exception("watching failed", exc_info=error)
+            text = f"Deadline and schedule could not be looked at: {type(error).__name__}."
+            occasion = f"{type(error).__name__} {now:%Y-%m-%d}"
+            alerts.raise_alert(alerts.WATCH_FAILED, occasion=occasion, text=text, now=now)
+            notify.deliver(now=now)
 
 
 @worker_ready.connect

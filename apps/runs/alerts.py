@@ -29,6 +29,7 @@ RUN_FAILED = Kind("run_failed", "A run failed", "run-failed.md")
 DATA_QUALITY_RED = Kind("data_quality_red", "Data quality is red", "data-quality-red.md")
 TOKEN_EXPIRES = Kind("token_expires", "GitLab's token needs attention", "token-expires.md")
 SCHEDULE_STOPPED = Kind("schedule_stopped", "Nothing starts runs by schedule", "schedule-stopped.md")
+WATCH_FAILED = Kind("watch_failed", "Nobody watches the runs", "watch-failed.md")
 KINDS = {
     kind.name: kind
     for kind in (
@@ -39,6 +40,7 @@ KINDS = {
         DATA_QUALITY_RED,
         TOKEN_EXPIRES,
         SCHEDULE_STOPPED,
+        WATCH_FAILED,
     )
 }
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from apps.collector.models import Server
 from apps.runs import ledger
 from apps.runs.models import Alert, Run, RunStep
 from tem import clock, deadline
+from tem.celery import seed_schedule
 from tem.watch import Watch
 
 SLOT = "2025-06-10"
@@ -155,3 +157,14 @@ def test_a_watcher_that_comes_after_a_long_absence_lets_beat_open_the_slots_firs
     ledger.open_run("incremental", slot="now", parameters={}, now=BEGAN + 601 * MINUTE)
     watch.look(now=BEGAN + 611 * MINUTE)
     assert told() == []
+
+
+def test_times_that_nobody_can_read_are_told_of_and_the_watch_goes_on() -> None:
+    a_night(took_min=5)
+    seed_schedule()
+    never = CrontabSchedule.objects.create(minute="0", hour="2", day_of_month="30", month_of_year="2")
+    PeriodicTask.objects.filter(name="nightly").update(crontab=never)
+    watch = Watch()
+    for minute in (70, 71):
+        watch.turn(now=BEGAN + minute * MINUTE)
+    assert told() == ["watch_failed"] and "ValueError" in Alert.objects.get().text
