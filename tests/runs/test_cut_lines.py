@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from apps.runs.models import RunStep
 from tests.collector import soaking
@@ -42,6 +42,11 @@ class Cut(Doom):
             self.where = what
             raise OperationalError("server closed the connection unexpectedly")
 
+    def statement(self, execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+        if not self._open:  # in a worker a statement here stands alone, and there is nothing to roll back
+            connection.needs_rollback = False
+        return super().statement(execute, sql, params, many, context)
+
     def around(self, real: Callable[..., Any], what: str) -> Callable[..., Any]:
         return real
 
@@ -58,6 +63,7 @@ def cut(step: RunStep, *, choose: Callable[[int], Iterable[int]], patch, are_who
             # What breaks in a claim or after the end travels up.
             with suppress(OperationalError), (line := Cut(at=moment)).over(patch):
                 do(step)
+            connection.needs_rollback = False
             RunStep.objects.update(not_before=None)
             take_over(step)
             assert differing(fingerprint(), calm) == set(), f"{name_of(step)} cut at: {line.where}"
@@ -73,6 +79,13 @@ def test_at_one_statement_of_each_step(run, monkeypatch, are_whole):
 
 
 @pytest.mark.soak
-def test_at_every_statement_of_a_backfill_and_of_a_weekly_run(run, monkeypatch, are_whole):
+def test_at_every_statement_of_a_backfill(run, monkeypatch, are_whole):
     disturb = partial(cut, choose=range, patch=monkeypatch, are_whole=are_whole)
-    soaking.keep("cut_lines", through(run, disturb) + through(a_run("weekly"), disturb))
+    soaking.keep("cut_lines_of_a_backfill", through(run, disturb))
+
+
+@pytest.mark.soak
+def test_at_every_statement_of_a_weekly_run(run, monkeypatch, are_whole):
+    through(run, lambda step: 0)
+    disturb = partial(cut, choose=range, patch=monkeypatch, are_whole=are_whole)
+    soaking.keep("cut_lines_of_a_weekly_run", through(a_run("weekly"), disturb))
