@@ -123,6 +123,11 @@ def is_long(step: RunStep) -> bool:
     return step.phase == LONG and step.project_id != ONE
 
 
+def all_but(*few: str) -> Callable[[RunStep], bool]:
+    """Whether a step is none of these, by name."""
+    return lambda step: name_of(step) not in few
+
+
 @contextmanager
 def undone() -> Iterator[None]:
     """What the block does to rows and to files is undone."""
@@ -232,6 +237,7 @@ class Doom:
     def _cut_line(self) -> None:
         """What the server does when the one who asked is gone."""
         connection.needs_rollback = False
-        if self._open:
-            with connection.cursor() as sql:
+        with connection.cursor() as sql:
+            if self._open:
                 sql.execute(f"rollback to savepoint {self._open[0]}")
+            sql.execute("select pg_advisory_unlock_all()")
